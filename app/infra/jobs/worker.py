@@ -1,0 +1,178 @@
+"""Runs the jobs: claims, retries with backoff, keeps failures for an operator, survives restarts.
+
+PgQueuer leaves its loop when the database restarts, so `Worker.run` rebuilds everything until it
+is told to stop. A job is delivered at least once: a worker that dies loses its claim when its
+heartbeat stops, and another takes the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
+from pgqueuer.domain.types import QueueExecutionMode
+from pgqueuer.models import Job, Schedule
+from pgqueuer.queries import Queries
+from sqlalchemy import URL
+
+from app.infra.db.engine import asyncpg_arguments
+from app.infra.jobs.queue import encode_payload
+from app.infra.telemetry.metrics import JOB_RUNS, JOB_SECONDS
+from app.kernel.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+Payload = Mapping[str, Any]
+Handler = Callable[[Payload], Awaitable[None]]
+
+MAX_ATTEMPTS = 12
+_FIRST_DELAY = timedelta(seconds=1)
+_LONGEST_DELAY = timedelta(minutes=10)
+_HEARTBEAT = timedelta(seconds=30)
+_REBUILD_DELAY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A job enqueued each time *cron* comes round (five fields, UTC)."""
+
+    job: str
+    cron: str
+
+
+class Worker:
+    """Claims and runs jobs until told to stop. Several may run side by side."""
+
+    def __init__(
+        self,
+        url: URL,
+        handlers: Mapping[str, Handler],
+        schedule: Sequence[Scheduled],
+        clock: Clock,
+    ) -> None:
+        self._url = url
+        self._handlers = handlers
+        self._schedule = schedule
+        self._clock = clock
+        self._running: PgQueuer | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until `stop`; a lost database is waited for, with a line in the log."""
+        while not self._stopping.is_set():
+            try:
+                await self._run_once()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
+                log.warning("jobs.worker_lost", error=type(error).__name__)
+            if not self._stopping.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _REBUILD_DELAY_SECONDS)
+
+    def stop(self) -> None:
+        """Take no new jobs and let `run` return once the running ones are done."""
+        self._stopping.set()
+        if self._running is not None:
+            self._running.shutdown.set()
+
+    async def drain(self) -> None:
+        """Run every job that is due, then return. Raises the first failure of a handler.
+
+        For tests and operators: retries are not waited for.
+        """
+        failures: list[Exception] = []
+        async with asyncpg.create_pool(
+            **asyncpg_arguments(self._url), min_size=1, max_size=3
+        ) as pool:
+            queuer = self._build(pool, failures)
+            await queuer.qm.run(
+                mode=QueueExecutionMode.drain,
+                dequeue_timeout=timedelta(seconds=1),
+                log_aggregation_interval=timedelta(0),
+            )
+        if failures:
+            raise failures[0]
+
+    async def _run_once(self) -> None:
+        async with asyncpg.create_pool(
+            **asyncpg_arguments(self._url), min_size=1, max_size=4
+        ) as pool:
+            queuer = self._build(pool, None)
+            self._running = queuer
+            if self._stopping.is_set():
+                return
+            try:
+                await queuer.run(
+                    dequeue_timeout=timedelta(seconds=5),
+                    heartbeat_timeout=_HEARTBEAT,
+                    shutdown_on_listener_failure=True,
+                )
+            finally:
+                self._running = None
+
+    def _build(self, pool: asyncpg.Pool, failures: list[Exception] | None) -> PgQueuer:
+        queuer = PgQueuer.from_asyncpg_pool(pool)
+        for name, handler in self._handlers.items():
+            queuer.entrypoint(
+                name,
+                on_failure="hold",
+                accepts_context=False,
+                executor_factory=_retrying if failures is None else None,
+            )(_observed(name, handler, failures))
+        for scheduled in self._schedule if failures is None else ():
+            queuer.schedule(f"schedule.{scheduled.job}", scheduled.cron)(
+                self._enqueue_for(pool, scheduled)
+            )
+        return queuer
+
+    def _enqueue_for(
+        self, pool: asyncpg.Pool, scheduled: Scheduled
+    ) -> Callable[[Schedule], Awaitable[None]]:
+        async def enqueue(schedule: Schedule) -> None:
+            # Two workers may both wake for one tick; the key of the minute lets one job through.
+            minute = self._clock.now().replace(second=0, microsecond=0)
+            await Queries.from_asyncpg_pool(pool).enqueue(
+                scheduled.job,
+                encode_payload({}),
+                dedupe_key=f"{scheduled.job}@{minute.isoformat()}",
+                on_conflict="skip",
+            )
+
+        return enqueue
+
+
+def _retrying(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:
+    return DatabaseRetryEntrypointExecutor(
+        parameters=parameters,
+        max_attempts=MAX_ATTEMPTS,
+        initial_delay=_FIRST_DELAY,
+        max_delay=_LONGEST_DELAY,
+    )
+
+
+def _observed(
+    name: str, handler: Handler, failures: list[Exception] | None
+) -> Callable[[Job], Awaitable[None]]:
+    async def run(job: Job) -> None:
+        payload = json.loads(job.payload or b"{}")
+        with structlog.contextvars.bound_contextvars(job=name, job_id=str(job.id)):
+            try:
+                with JOB_SECONDS.labels(name).time():
+                    await handler(payload)
+            except Exception as error:
+                JOB_RUNS.labels(name, "failed").inc()
+                log.warning("jobs.failed", attempt=job.attempts, exc_info=True)
+                if failures is not None:
+                    failures.append(error)
+                raise
+            JOB_RUNS.labels(name, "done").inc()
+
+    return run

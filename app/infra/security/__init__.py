@@ -1,0 +1,1 @@
+"""Secrets: password hashes, tokens, signatures."""

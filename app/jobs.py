@@ -1,0 +1,42 @@
+"""Every job by name: the table of contents of background work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from sqlalchemy import URL
+
+from app.infra.http.provide import Services
+from app.infra.jobs import housekeeping
+from app.infra.jobs.worker import Handler, Payload, Worker
+from app.kernel.clock import Clock
+from app.schedule import SCHEDULE
+
+Job = Callable[[Payload, Services], Awaitable[None]]
+
+FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (housekeeping.JOBS,)
+
+
+def handlers(services: Services) -> dict[str, Handler]:
+    """Each job bound to the services it works with. A name registered twice raises."""
+    bound: dict[str, Handler] = {}
+    for jobs in FEATURE_JOBS:
+        for name, job in jobs.items():
+            if name in bound:
+                raise LookupError(f"two jobs are called {name}")
+            bound[name] = partial(_run, job, services)
+    return bound
+
+
+async def _run(job: Job, services: Services, payload: Payload) -> None:
+    await job(payload, services)
+
+
+def build_worker(services: Services) -> Worker:
+    return Worker(
+        services[URL],
+        handlers(services),
+        SCHEDULE,
+        services[Clock],  # type: ignore[type-abstract]
+    )

@@ -1,0 +1,46 @@
+"""Names for rows: UUIDv7 inside, a readable prefix outside (`inv_01h455vb4pex5vsknk084sn02q`)."""
+
+from typing import NewType
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+UserId = NewType("UserId", UUID)
+OrganizationId = NewType("OrganizationId", UUID)
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+_LENGTH = 26
+
+
+class MalformedId(ValueError):
+    """The text is not an id of the expected kind."""
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7: unique, and later ones sort after earlier ones, so indexes stay warm."""
+    return uuid7()
+
+
+def encode_id(prefix: str, value: UUID) -> str:
+    """The id as the API shows it: prefix, underscore, 26 letters of Crockford's base 32."""
+    number = value.int
+    letters = []
+    for _ in range(_LENGTH):
+        letters.append(_ALPHABET[number & 31])
+        number >>= 5
+    return f"{prefix}_{''.join(reversed(letters))}"
+
+
+def decode_id(prefix: str, text: str) -> UUID:
+    """Read what `encode_id` wrote. Raises `MalformedId` for another kind or for garbage."""
+    head, _, tail = text.rpartition("_")
+    if head != prefix or len(tail) != _LENGTH or tail[0] > "7":
+        raise MalformedId(f"not an id that starts with {prefix}_")
+    number = 0
+    for letter in tail:
+        value = _VALUES.get(letter)
+        if value is None:
+            raise MalformedId(f"not an id that starts with {prefix}_")
+        number = number << 5 | value
+    return UUID(int=number)

@@ -1,0 +1,122 @@
+"""The front door for HTTP: `uvicorn --factory app.main:create_app`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from secure import (
+    ContentSecurityPolicy,
+    CrossOriginOpenerPolicy,
+    ReferrerPolicy,
+    Secure,
+    StrictTransportSecurity,
+    XContentTypeOptions,
+    XFrameOptions,
+)
+from starlette.middleware.cors import CORSMiddleware
+
+from app import routes
+from app.infra.http.docs import install_docs
+from app.infra.http.edge import Edge
+from app.infra.http.openapi import install_openapi
+from app.infra.http.problems import install_problem_handlers
+from app.infra.http.provide import Services
+from app.infra.lifecycle import Lifecycle
+from app.infra.settings import Settings
+from app.infra.telemetry.logging import configure_logging
+from app.jobs import build_worker
+from app.wiring import build_services
+
+VERSION = "0.1.0"
+
+DESCRIPTION = """\
+Billing for LLM products: organizations, plans, metering in tokens and calls, quotas that hold,
+invoices and Stripe.
+
+Owed money is integer minor units beside a currency; costs are decimal strings. Instants are
+RFC 3339 in UTC. Errors are `application/problem+json` with a stable `code`.
+"""
+
+
+def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
+    """The ASGI application. Without arguments it reads the environment (for uvicorn)."""
+    if services is None:
+        settings = settings or Settings()
+        configure_logging(settings.log_level, json=settings.env == "production")
+        services = build_services(settings)
+    settings = services[Settings]
+
+    app = FastAPI(
+        title="Aragora Billing",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_tags=list(routes.TAGS),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False},
+    )
+    app.state.services = services
+    install_problem_handlers(app)
+    install_openapi(app)
+    for router in routes.FEATURE_ROUTERS:
+        app.include_router(router, prefix=routes.API_PREFIX)
+    for router in routes.PLATFORM_ROUTERS:
+        app.include_router(router)
+    install_docs(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Idempotent-Replayed", "Retry-After"],
+        )
+    app.add_middleware(Edge, headers=_security_headers(settings), aliases=routes.ALIASES)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    lifecycle = services[Lifecycle]
+    worker = build_worker(services) if services[Settings].inline_worker else None
+    await lifecycle.start()
+    working = asyncio.create_task(worker.run()) if worker else None
+    try:
+        yield
+    finally:
+        if worker is not None and working is not None:
+            worker.stop()
+            await working
+        await lifecycle.stop()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _security_headers(settings: Settings) -> dict[str, str]:
+    policy = Secure(
+        csp=ContentSecurityPolicy()
+        .default_src("'none'")
+        .frame_ancestors("'none'")
+        .base_uri("'none'"),
+        xfo=XFrameOptions().deny(),
+        xcto=XContentTypeOptions().nosniff(),
+        referrer=ReferrerPolicy().no_referrer(),
+        coop=CrossOriginOpenerPolicy().same_origin(),
+        hsts=(
+            StrictTransportSecurity().max_age(31_536_000).include_subdomains()
+            if settings.env == "production"
+            else None
+        ),
+    )
+    return {**dict(policy.headers), "Cache-Control": "no-store"}

@@ -1,0 +1,33 @@
+"""The API's table of contents. Hot paths stand first: the router matches in order."""
+
+from fastapi import APIRouter
+
+from app.infra.http import health
+
+API_PREFIX = "/api/v1"
+
+FEATURE_ROUTERS: tuple[APIRouter, ...] = ()
+
+PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)
+
+ALIASES: tuple[tuple[str, str], ...] = (
+    ("/api/billing/webhook", f"{API_PREFIX}/webhooks/stripe"),
+    ("/webhooks/stripe", f"{API_PREFIX}/webhooks/stripe"),
+    ("/api/billing/admin/", f"{API_PREFIX}/admin/billing/"),
+    ("/api/billing/", f"{API_PREFIX}/billing/"),
+    ("/api/auth/", f"{API_PREFIX}/auth/"),
+)
+"""The requirements' unversioned paths; they answer as the canonical ones and are not documented."""
+
+TAGS: tuple[dict[str, str], ...] = (
+    {"name": "auth", "description": "People, sessions, tokens and API keys."},
+    {"name": "organizations", "description": "Organizations, members, roles and invites."},
+    {"name": "plans", "description": "What can be bought."},
+    {"name": "subscription", "description": "Checkout, portal, plan changes and entitlements."},
+    {"name": "usage", "description": "Metering in tokens and calls, quotas, summaries."},
+    {"name": "costs", "description": "What usage costs, exactly."},
+    {"name": "invoices", "description": "Documents and payments."},
+    {"name": "webhooks", "description": "Where Stripe reports."},
+    {"name": "admin", "description": "For platform operators."},
+    {"name": "health", "description": "For load balancers and monitoring."},
+)

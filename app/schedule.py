@@ -1,0 +1,5 @@
+"""Which job runs when (cron, UTC)."""
+
+from app.infra.jobs.worker import Scheduled
+
+SCHEDULE: tuple[Scheduled, ...] = (Scheduled("platform.clean_up", "*/15 * * * *"),)

@@ -1,0 +1,14 @@
+"""Imports every `models.py`, so that Alembic and the tests see all tables."""
+
+from app.audit import models as audit
+from app.infra.db.base import metadata
+from app.infra.http import idempotency, rate_limit
+
+__all__ = ["PLATFORM_TABLES", "metadata"]
+
+PLATFORM_TABLES: dict[str, str] = {
+    audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",
+    idempotency.IdempotencyKey.__tablename__: "registration has a key before any tenant",
+    rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
+}
+"""Tables that belong to no organization, each with the reason (architecture 8)."""
