@@ -44,7 +44,7 @@ def make(home: Path) -> Iterator[Make]:
 
     yield build
     for server in made:
-        server.stop()
+        server.destroy()
     for server in made:
         assert not server.is_running()
 
@@ -97,6 +97,18 @@ async def test_a_second_user_attaches_and_the_last_one_stops_it(make: Make) -> N
     assert not second.is_running()
 
 
+async def test_destroying_waits_for_the_last_user_and_leaves_nothing(
+    make: Make, home: Path
+) -> None:
+    first, second = make(), make()
+    first.start()
+    second.start()
+    first.destroy()
+    assert await run(second, "SELECT 1") == 1
+    second.destroy()
+    assert {path.suffix for path in (home / "pg").iterdir()} == {".lock"}
+
+
 async def test_a_killed_postmaster_is_replaced_and_nothing_is_lost(make: Make) -> None:
     server = make()
     server.start()
@@ -110,12 +122,16 @@ async def test_a_killed_postmaster_is_replaced_and_nothing_is_lost(make: Make) -
     assert await run(server, "SELECT value FROM kept") == 7
 
 
-async def test_a_killed_application_leaves_a_server_that_the_next_one_adopts(make: Make, home: Path) -> None:
+def test_a_killed_application_leaves_a_server_that_the_next_one_adopts(
+    make: Make, home: Path
+) -> None:
     program = (
         "import os, sys; from pathlib import Path; from app.infra.postgres.embedded import EmbeddedPostgres;"
         "EmbeddedPostgres(Path(sys.argv[1]), durable=False).start(); os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.run([sys.executable, "-c", program, str(home / "pg")], cwd=ROOT, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(home / "pg")], cwd=ROOT, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
 
     server = make()
@@ -204,7 +220,10 @@ async def test_system_programs_serve_when_the_wheel_is_absent(
     server.stop()
     monkeypatch.undo()
     server.start()
-    assert await run(server, "SELECT current_setting('server_version_num')::int / 10000") == found.major
+    assert (
+        await run(server, "SELECT current_setting('server_version_num')::int / 10000")
+        == found.major
+    )
 
 
 def test_a_cluster_of_a_version_not_installed_is_refused_with_advice(make: Make) -> None:
@@ -270,7 +289,9 @@ class TestAsRoot:
         server.start()
         assert copy.stat().st_mtime_ns == before
 
-    def test_data_that_became_unreachable_is_refused_not_forgotten(self, make: Make, home: Path) -> None:
+    def test_data_that_became_unreachable_is_refused_not_forgotten(
+        self, make: Make, home: Path
+    ) -> None:
         server = make("open/pg")
         server.start()
         server.stop()
@@ -278,7 +299,9 @@ class TestAsRoot:
         with pytest.raises(EmbeddedPostgresFailed, match="can no longer reach"):
             server.start()
 
-    def test_data_whose_place_is_gone_is_refused_not_forgotten(self, make: Make, home: Path) -> None:
+    def test_data_whose_place_is_gone_is_refused_not_forgotten(
+        self, make: Make, home: Path
+    ) -> None:
         (home / "pg").mkdir()
         (home / "pg" / "cluster").symlink_to(home / "gone" / "cluster")
         with pytest.raises(EmbeddedPostgresFailed, match="which is gone"):
@@ -310,7 +333,9 @@ def _python_for(account: ServerAccount) -> str:
         if candidate is None:
             continue
         try:
-            answer = account.run(candidate, "-c", f"import sys; sys.path[:0] = {sys.path!r}; import sqlalchemy")
+            answer = account.run(
+                candidate, "-c", f"import sys; sys.path[:0] = {sys.path!r}; import sqlalchemy"
+            )
         except OSError:
             continue
         if answer.returncode == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -15,6 +14,7 @@ from sqlalchemy import URL, make_url
 
 from app.infra.db.engine import asyncpg_arguments
 from app.infra.db.migrate import upgrade
+from app.infra.postgres.embedded import EmbeddedPostgres
 
 # Checkouts that share a server by TEST_DATABASE_URL keep their templates apart.
 TEMPLATE = "billing_" + hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8]
@@ -29,36 +29,15 @@ def server() -> Iterator[URL]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield make_url(given)
         return
-    from app.infra.postgres.embedded import EmbeddedPostgres
-
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"single-{os.getpid()}")
     root = Path(tempfile.gettempdir()) / f"billing-tests-{run[:12]}"
     root.mkdir(mode=0o711, exist_ok=True)
-    users = root / "users"
     postgres = EmbeddedPostgres(root / "postgres", durable=False)
-    with _locked(root):
-        postgres.start()
-        users.write_text(str(_count(users) + 1))
+    postgres.start()
     try:
         yield make_url(postgres.url("postgres"))
     finally:
-        with _locked(root):
-            left = _count(users) - 1
-            users.write_text(str(left))
-            if left == 0:
-                postgres.destroy()
-                users.unlink()
-
-
-def _count(users: Path) -> int:
-    return int(users.read_text()) if users.exists() else 0
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    with (root / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        postgres.destroy()
 
 
 async def ensure_template(admin: URL) -> None:

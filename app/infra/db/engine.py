@@ -57,7 +57,7 @@ def asyncpg_arguments(url: URL) -> dict[str, Any]:
         "user": url.username,
         "password": url.password,
         "database": url.database,
-        "port": url.port,
+        "port": url.query.get("port") or url.port,
     }
     host = url.query.get("host") or url.host
     arguments["host"] = host

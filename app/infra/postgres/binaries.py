@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import tempfile
@@ -15,7 +14,11 @@ from app.infra.postgres.account import ServerAccount
 # What our SQL may rely on; an older server would fail later and less clearly.
 OLDEST_MAJOR = 15
 
-_SYSTEM_PATTERNS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+_SYSTEM_PATTERNS = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+)
 
 
 class NoUsablePostgres(RuntimeError):
@@ -113,5 +116,5 @@ def _copy_wheel(installed: Path, copy: Path) -> None:
         try:
             whole.rename(copy)
         except OSError:
-            if not os.path.isdir(copy):  # someone else finished first: theirs is as good
+            if not copy.is_dir():  # someone else finished first: theirs is as good
                 raise

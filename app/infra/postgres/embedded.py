@@ -95,19 +95,23 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Shut down cleanly, unless another process still uses the server. Twice is harmless."""
+        if self._usage_lock is not None:
+            with self._one_at_a_time():
+                self._stop_if_last()
+
+    def destroy(self) -> None:
+        """Stop, and delete the data; does neither while another process still uses the server."""
         if self._usage_lock is None:
             return
         with self._one_at_a_time():
-            self._let_go()
-            try:
-                last = _lock(self.data_dir / "in-use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            try:
-                if (self.cluster / "postmaster.pid").exists():
-                    self._run("pg_ctl", "-D", self.cluster, "-w", "-t", "60", "-m", "fast", "stop")
-            finally:
-                os.close(last)
+            if self._stop_if_last():
+                cluster = self.cluster
+                shutil.rmtree(self._socket_directory)
+                shutil.rmtree(cluster, ignore_errors=True)  # often the same directory
+                link = self.data_dir / "cluster"
+                if link.is_symlink():
+                    cluster.parent.rmdir()
+                    link.unlink()
 
     def is_running(self) -> bool:
         """Tell whether someone listens on the server's socket, without starting a program to ask."""
@@ -120,8 +124,12 @@ class EmbeddedPostgres:
 
     def url(self, database: str) -> str:
         """Name *database* on this server as SQLAlchemy and asyncpg want it."""
-        address = {"host": str(self._socket_directory), "port": _PORT}
-        url = URL.create("postgresql+asyncpg", username=_SUPERUSER, database=database, query=address)
+        url = URL.create(
+            "postgresql+asyncpg",
+            username=_SUPERUSER,
+            database=database,
+            query={"host": str(self._socket_directory), "port": _PORT},
+        )
         return url.render_as_string(hide_password=False)
 
     def ensure_database(self, name: str) -> None:
@@ -265,8 +273,25 @@ class EmbeddedPostgres:
             # The name can be guessed, so someone else may have been there first.
             found = directory.lstat()
             if found.st_uid != self._account.uid or found.st_mode & 0o777 != 0o700:
-                message = f"{directory} is not a private directory of {self._account.name}; remove it"
+                message = (
+                    f"{directory} is not a private directory of {self._account.name}; remove it"
+                )
                 raise EmbeddedPostgresFailed(message) from None
+
+    # Stopping
+
+    def _stop_if_last(self) -> bool:
+        self._let_go()
+        try:
+            last = _lock(self.data_dir / "in-use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            if (self.cluster / "postmaster.pid").exists():
+                self._run("pg_ctl", "-D", self.cluster, "-w", "-t", "60", "-m", "fast", "stop")
+        finally:
+            os.close(last)
+        return True
 
     # Programs and locks
 
@@ -283,7 +308,7 @@ class EmbeddedPostgres:
         ).stdout.strip()
 
     def _has_database(self, name: str) -> bool:
-        return self._psql(f"SELECT datname FROM pg_database WHERE datname = '{name}'") == name  # noqa: S608
+        return self._psql(f"SELECT datname FROM pg_database WHERE datname = '{name}'") == name
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
