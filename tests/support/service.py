@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -45,7 +45,16 @@ class Service:
         )
 
     async def drain(self) -> None:
-        """Run every due job; raises the first failure."""
+        """Run every job that is due by the test's clock; raises the first failure."""
+        async with self.work.begin_platform() as session:
+            # Appointments wait by the server's clock, which no test can move.
+            await session.execute(
+                text(
+                    "update pgqueuer set execute_after = now() where status = 'queued'"
+                    " and (headers ->> 'due_at')::timestamptz <= :now"
+                ),
+                {"now": self.clock.now()},
+            )
         await build_worker(self.services).drain()
 
 

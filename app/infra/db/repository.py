@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select
@@ -40,8 +40,12 @@ class Repository:
     """Reads and writes the tables of one feature, inside whatever unit is open.
 
     It never commits. `get` raises `NotFound`, `find` may return None, `list_*` pages, `add`
-    stores, `claim_*` locks.
+    stores, `claim_*` locks. Every method takes `organization_id` first, unless its name ends in
+    `_for_operators`, `_for_platform` or `_due`, or the class is `platform`: then its tables belong
+    to nobody.
     """
+
+    platform: ClassVar[bool] = False
 
     def __init__(self, work: UnitOfWork) -> None:
         self._work = work

@@ -56,7 +56,7 @@ class JobQueue:
             [0] * len(jobs),
             [max(job.due_at - now, timedelta(0)) if job.due_at else None for job in jobs],
             [job.dedupe_key for job in jobs],
-            None,
+            [{"due_at": job.due_at.isoformat()} if job.due_at else None for job in jobs],
             on_conflict="skip",
         )
 

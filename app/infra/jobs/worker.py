@@ -19,7 +19,7 @@ import asyncpg
 import structlog
 from pgqueuer import PgQueuer
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
-from pgqueuer.domain.types import QueueExecutionMode
+from pgqueuer.domain.types import JOB_STATUS
 from pgqueuer.models import Job, Schedule
 from pgqueuer.queries import Queries
 from sqlalchemy import URL
@@ -84,20 +84,24 @@ class Worker:
             self._running.shutdown.set()
 
     async def drain(self) -> None:
-        """Run every job that is due, then return. Raises the first failure of a handler.
+        """Run every job that is due, one after the other, then return; for tests and operators.
 
-        For tests and operators: retries are not waited for.
+        A failed job is kept, the rest still run, and then the first failure is raised. Retries
+        and appointments are not waited for.
         """
         failures: list[Exception] = []
         async with asyncpg.create_pool(
-            **asyncpg_arguments(self._url), min_size=1, max_size=3
+            **asyncpg_arguments(self._url), min_size=1, max_size=2
         ) as pool:
-            queuer = self._build(pool, failures)
-            await queuer.qm.run(
-                mode=QueueExecutionMode.drain,
-                dequeue_timeout=timedelta(seconds=1),
-                log_aggregation_interval=timedelta(0),
-            )
+            queuer = self._build(pool, retrying=False)
+            async for job in queuer.qm.fetch_jobs(10, None, _HEARTBEAT):
+                status: JOB_STATUS = "successful"
+                try:
+                    await _observed(job.entrypoint, self._handlers[job.entrypoint])(job)
+                except Exception as error:  # noqa: BLE001 - raised below, after the rest
+                    status = "failed"
+                    failures.append(error)
+                await queuer.qm.queries.log_jobs([(job, status, None)])
         if failures:
             raise failures[0]
 
@@ -105,7 +109,7 @@ class Worker:
         async with asyncpg.create_pool(
             **asyncpg_arguments(self._url), min_size=1, max_size=4
         ) as pool:
-            queuer = self._build(pool, None)
+            queuer = self._build(pool, retrying=True)
             self._running = queuer
             if self._stopping.is_set():
                 return
@@ -118,16 +122,16 @@ class Worker:
             finally:
                 self._running = None
 
-    def _build(self, pool: asyncpg.Pool, failures: list[Exception] | None) -> PgQueuer:
+    def _build(self, pool: asyncpg.Pool, *, retrying: bool) -> PgQueuer:
         queuer = PgQueuer.from_asyncpg_pool(pool)
         for name, handler in self._handlers.items():
             queuer.entrypoint(
                 name,
                 on_failure="hold",
                 accepts_context=False,
-                executor_factory=_retrying if failures is None else None,
-            )(_observed(name, handler, failures))
-        for scheduled in self._schedule if failures is None else ():
+                executor_factory=_retrying if retrying else None,
+            )(_observed(name, handler))
+        for scheduled in self._schedule if retrying else ():
             queuer.schedule(f"schedule.{scheduled.job}", scheduled.cron)(
                 self._enqueue_for(pool, scheduled)
             )
@@ -158,20 +162,16 @@ def _retrying(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypoi
     )
 
 
-def _observed(
-    name: str, handler: Handler, failures: list[Exception] | None
-) -> Callable[[Job], Awaitable[None]]:
+def _observed(name: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
     async def run(job: Job) -> None:
         payload = json.loads(job.payload or b"{}")
         with structlog.contextvars.bound_contextvars(job=name, job_id=str(job.id)):
             try:
                 with JOB_SECONDS.labels(name).time():
                     await handler(payload)
-            except Exception as error:
+            except Exception:
                 JOB_RUNS.labels(name, "failed").inc()
                 log.warning("jobs.failed", attempt=job.attempts, exc_info=True)
-                if failures is not None:
-                    failures.append(error)
                 raise
             JOB_RUNS.labels(name, "done").inc()
 
