@@ -16,6 +16,8 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header -
 ifeq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),)
 export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
 endif
+# Trust what the machine trusts, as pip does; uv's own list does not know a company's proxy.
+export UV_SYSTEM_CERTS ?= true
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV PYTHONHOME
 
