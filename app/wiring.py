@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import subscribers
 from app.audit import wiring as audit
+from app.gateways.mail import wiring as mail
 from app.infra.db.engine import Sessions, create_engine, create_sessions
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.idempotency import IdempotencyKeys, mark_effective
@@ -25,7 +26,10 @@ from app.kernel.clock import Clock, SystemClock
 
 Register = Callable[[Services], None]
 
-FEATURES: tuple[Register, ...] = (audit.register,)
+FEATURES: tuple[Register, ...] = (
+    mail.register,
+    audit.register,
+)
 
 
 class NoDatabase(RuntimeError):

@@ -11,6 +11,8 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import URL, text
 
+from app.gateways.mail.gateway import MailGateway
+from app.gateways.mail.memory import MemoryMail
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
@@ -34,6 +36,11 @@ class Service:
     @property
     def work(self) -> UnitOfWork:
         return self.services[UnitOfWork]
+
+    @property
+    def mail(self) -> MemoryMail:
+        """What was sent; only where the service was not given another gateway."""
+        return self.services[MemoryMail]
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
         if token is not None:
@@ -81,8 +88,19 @@ class _BlindSettings(Settings):
 async def running(
     url: URL, clock: ManualClock, *, replace: Register | None = None, **changes: Any
 ) -> AsyncIterator[Service]:
-    """Build and start a service on *url*; stop it at the end."""
-    services = build_services(settings_for(url, **changes), clock=clock, replace=replace)
+    """Build and start a service on *url*; stop it at the end.
+
+    Mail stays in memory unless *replace* or a change of `data_dir` or `smtp_host` asks for more.
+    """
+
+    def with_fakes(services: Services) -> None:
+        if replace is not None:
+            replace(services)
+        if MailGateway not in services and not {"data_dir", "smtp_host"} & changes.keys():
+            mail = services.add(MemoryMail, MemoryMail())
+            services.add(MailGateway, mail)  # type: ignore[type-abstract]
+
+    services = build_services(settings_for(url, **changes), clock=clock, replace=with_fakes)
     app = create_app(services=services)
     lifecycle = services[Lifecycle]
     await lifecycle.start()
