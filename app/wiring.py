@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import subscribers
 from app.audit import wiring as audit
 from app.gateways.mail import wiring as mail
+from app.gateways.stripe import wiring as stripe
 from app.infra.db.engine import Sessions, create_engine, create_sessions
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.idempotency import IdempotencyKeys, mark_effective
@@ -28,6 +29,7 @@ Register = Callable[[Services], None]
 
 FEATURES: tuple[Register, ...] = (
     mail.register,
+    stripe.register,
     audit.register,
 )
 
