@@ -154,8 +154,9 @@ async def _tell(url: str, calls: list[Call], data_dir: Path) -> None:
 def _hours_around(end: datetime, calls: list[Call]) -> tuple[datetime, datetime]:
     """Whole hours that hold every call of a trace that ends at *end*."""
     start = end - max((call.offset for call in calls), default=timedelta(0))
-    whole: dict[str, int] = {"minute": 0, "second": 0, "microsecond": 0}
-    return start.replace(**whole), end.replace(**whole) + timedelta(hours=1)
+    first = start.replace(minute=0, second=0, microsecond=0)
+    last = end.replace(minute=0, second=0, microsecond=0)
+    return first, last + timedelta(hours=1)
 
 
 def _bars() -> Progress:
