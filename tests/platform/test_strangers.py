@@ -29,7 +29,7 @@ async def test_a_stranger_finds_nothing(service: Service) -> None:
             continue
         path = operation.path
         for name in names:
-            path = path.replace("{%s}" % name, estate.id_for(operation.path, name))
+            path = path.replace(f"{{{name}}}", estate.id_for(operation.path, name))
         answer = await stranger.client.request(
             operation.method, path, **body_for(document, operation)
         )
@@ -53,7 +53,7 @@ async def test_the_owner_does_find_them(service: Service) -> None:
             continue
         path = operation.path
         for name in names:
-            path = path.replace("{%s}" % name, estate.id_for(operation.path, name))
+            path = path.replace(f"{{{name}}}", estate.id_for(operation.path, name))
         answer = await estate.owner.client.get(path)
         if answer.status_code != 200:
             wrong.append(f"{operation.name}: {answer.status_code} {answer.text[:200]}")
@@ -69,10 +69,8 @@ async def test_operators_paths_refuse_everybody_else(service: Service) -> None:
     for operation in admin:
         path = operation.path
         for name in operation.path_parameters:
-            path = path.replace("{%s}" % name, "x")
-        answer = await owner.client.request(
-            operation.method, path, **body_for(document, operation)
-        )
+            path = path.replace(f"{{{name}}}", "x")
+        answer = await owner.client.request(operation.method, path, **body_for(document, operation))
         if answer.status_code != 403:
             wrong.append(f"{operation.name}: {answer.status_code} {answer.text[:200]}")
     assert not wrong, "\n".join(wrong)
@@ -88,7 +86,7 @@ async def test_nobody_gets_anywhere_without_credentials(
             continue
         path = operation.path
         for name in operation.path_parameters:
-            path = path.replace("{%s}" % name, "x")
+            path = path.replace(f"{{{name}}}", "x")
         answer = await client.request(operation.method, path, **body_for(document, operation))
         if answer.status_code != 401:
             wrong.append(f"{operation.name}: {answer.status_code} {answer.text[:200]}")
