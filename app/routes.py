@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
+from app.catalog.router import router as catalog
 from app.infra.http import health
 
 API_PREFIX = "/api/v1"
 
-FEATURE_ROUTERS: tuple[APIRouter, ...] = ()
+FEATURE_ROUTERS: tuple[APIRouter, ...] = (catalog,)
 
 PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)
 

@@ -1,6 +1,7 @@
 """Imports every `models.py`, so that Alembic and the tests see all tables."""
 
 from app.audit import models as audit
+from app.catalog import models as catalog
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
 
@@ -8,6 +9,7 @@ __all__ = ["PLATFORM_TABLES", "metadata"]
 
 PLATFORM_TABLES: dict[str, str] = {
     audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",
+    catalog.CatalogVersion.__tablename__: "every customer buys from the same catalog",
     idempotency.IdempotencyKey.__tablename__: "registration has a key before any tenant",
     rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
 }

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import subscribers
 from app.audit import wiring as audit
+from app.catalog import wiring as catalog
 from app.gateways.mail import wiring as mail
 from app.gateways.stripe import wiring as stripe
 from app.infra.db.engine import Sessions, create_engine, create_sessions
@@ -31,6 +32,7 @@ FEATURES: tuple[Register, ...] = (
     mail.register,
     stripe.register,
     audit.register,
+    catalog.register,
 )
 
 
