@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         None, validation_alias="ARAGORA_NOTIFICATION_WEBHOOK"
     )
 
+    # Who sells: shown on every document
+    seller_name: str = Field("Aragora", min_length=1, validation_alias="ARAGORA_SELLER_NAME")
+    seller_address: str = Field("", validation_alias="ARAGORA_SELLER_ADDRESS")
+    seller_email: str | None = Field(None, validation_alias="ARAGORA_SELLER_EMAIL")
+    seller_tax_id: str | None = Field(None, validation_alias="ARAGORA_SELLER_TAX_ID")
+
     # Payment
     payment_grace_days: int = Field(10, ge=0, le=90, validation_alias="ARAGORA_PAYMENT_GRACE_DAYS")
     dispute_policy: Literal["keep", "suspend"] = Field(

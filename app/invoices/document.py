@@ -1,0 +1,263 @@
+"""An invoice as a person reads it: one value, from which the PDF and the page are made.
+
+Everything is turned into text here, once, so that no two renderings can disagree on a figure.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TypedDict
+
+from app.kernel.money import Money
+from app.kernel.periods import Period
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+# Letters that turn the direction of what follows them; a name must not rewrite its neighbours.
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The fixed words of a document; another language is another instance."""
+
+    invoice: str = "Invoice"
+    from_: str = "From"
+    to: str = "Bill to"
+    issued: str = "Issued"
+    due: str = "Due"
+    paid: str = "Paid"
+    period: str = "Period"
+    currency: str = "Currency"
+    reference: str = "Reference"
+    description: str = "Description"
+    quantity: str = "Quantity"
+    unit_price: str = "Unit price"
+    amount: str = "Amount"
+    subtotal: str = "Subtotal"
+    discount: str = "Discount"
+    tax: str = "Tax"
+    total: str = "Total"
+    amount_paid: str = "Amount paid"
+    amount_due: str = "Amount due"
+    tax_id: str = "Tax ID"
+    page: str = "Page"
+    headlines: tuple[tuple[str, str], ...] = (
+        ("draft", "Draft, not yet issued"),
+        ("open", "Amount due"),
+        ("paid", "Paid in full"),
+        ("void", "Void: nothing is owed on this invoice"),
+        ("uncollectible", "Written off as uncollectible"),
+    )
+
+    def headline(self, status: str) -> str:
+        return dict(self.headlines)[status]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who sells or who buys."""
+
+    name: str
+    address: tuple[str, ...] = ()
+    email: str | None = None
+    tax_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLine:
+    """One thing that was sold. `amount` is what counts; the unit price explains it if known."""
+
+    description: str
+    amount: Money
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    period: Period | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceDocument:
+    """Everything an invoice shows. Amounts are given, not worked out: the issuer decided them."""
+
+    number: str
+    status: str
+    seller: Party
+    customer: Party
+    lines: tuple[DocumentLine, ...]
+    subtotal: Money
+    total: Money
+    amount_paid: Money
+    amount_due: Money
+    created_at: datetime
+    tax: Money | None = None
+    discount: Money | None = None
+    issued_at: datetime | None = None
+    due_at: datetime | None = None
+    paid_at: datetime | None = None
+    period: Period | None = None
+    reference: str | None = None
+    notes: tuple[str, ...] = ()
+    labels: Labels = field(default_factory=Labels)
+
+
+class Line(TypedDict):
+    description: str
+    period: str
+    quantity: str
+    unit_price: str
+    amount: str
+
+
+class Total(TypedDict):
+    label: str
+    amount: str
+    strong: bool
+
+
+class Labelled(TypedDict):
+    label: str
+    value: str
+
+
+class ShownParty(TypedDict):
+    name: str
+    details: list[str]
+
+
+class Shown(TypedDict):
+    """A document as text, ready to be laid out."""
+
+    title: str
+    number: str
+    status: str
+    labels: dict[str, str]
+    seller: ShownParty
+    customer: ShownParty
+    facts: list[Labelled]
+    headline: str
+    headline_amount: str
+    lines: list[Line]
+    totals: list[Total]
+    notes: list[str]
+    footer: str
+
+
+def as_shown(document: InvoiceDocument) -> Shown:
+    """The document's texts and figures, the same for every rendering."""
+    labels = document.labels
+    currency = document.total.currency.upper()
+    paid = document.status == "paid"
+    return {
+        "title": _clean(f"{labels.invoice} {document.number}"),
+        "number": _clean(document.number),
+        "status": document.status,
+        "labels": {
+            "invoice": labels.invoice,
+            "from": labels.from_,
+            "to": labels.to,
+            "description": labels.description,
+            "quantity": labels.quantity,
+            "unit_price": labels.unit_price,
+            "amount": f"{labels.amount} ({currency})",
+            "page": labels.page,
+        },
+        "seller": _party(document.seller, labels),
+        "customer": _party(document.customer, labels),
+        "facts": _facts(document, currency),
+        "headline": labels.headline(document.status),
+        "headline_amount": money_text(document.amount_paid if paid else document.amount_due),
+        "lines": [_line(line) for line in document.lines],
+        "totals": _totals(document),
+        "notes": [_clean(note) for note in document.notes],
+        "footer": _footer(document, labels),
+    }
+
+
+def money_text(amount: Money) -> str:
+    """`USD 1,234.50`, with as many decimals as the currency has."""
+    return f"{amount.currency.upper()} {figure_text(amount)}"
+
+
+def figure_text(amount: Money) -> str:
+    return f"{amount.major:,.{amount.currency.digits}f}"
+
+
+def date_text(instant: datetime) -> str:
+    """`7 Mar 2026`: no reader takes the month for the day."""
+    return f"{instant.day} {_MONTHS[instant.month - 1]} {instant.year}"
+
+
+def period_text(period: Period) -> str:
+    """`1 Mar 2026 – 1 Apr 2026`: the day it begins and the day the next one does."""
+    return f"{date_text(period.start)} – {date_text(period.end)}"
+
+
+def _facts(document: InvoiceDocument, currency: str) -> list[Labelled]:
+    labels = document.labels
+    given: Sequence[tuple[str, str | None]] = (
+        (labels.issued, _optional_date(document.issued_at)),
+        (labels.due, _optional_date(document.due_at)),
+        (labels.paid, _optional_date(document.paid_at)),
+        (labels.period, period_text(document.period) if document.period else None),
+        (labels.currency, currency),
+        (labels.reference, _clean(document.reference) if document.reference else None),
+    )
+    return [{"label": label, "value": value} for label, value in given if value is not None]
+
+
+def _totals(document: InvoiceDocument) -> list[Total]:
+    labels = document.labels
+    rows: list[Total] = [_total(labels.subtotal, document.subtotal)]
+    if document.discount:
+        rows.append(_total(labels.discount, -document.discount))
+    if document.tax is not None:
+        rows.append(_total(labels.tax, document.tax))
+    rows.append(_total(labels.total, document.total, strong=True))
+    rows.append(_total(labels.amount_paid, document.amount_paid))
+    rows.append(_total(labels.amount_due, document.amount_due, strong=True))
+    return rows
+
+
+def _total(label: str, amount: Money, *, strong: bool = False) -> Total:
+    return {"label": label, "amount": money_text(amount), "strong": strong}
+
+
+def _line(line: DocumentLine) -> Line:
+    return {
+        "description": _clean(line.description),
+        "period": period_text(line.period) if line.period else "",
+        "quantity": f"{line.quantity:,f}" if line.quantity is not None else "",
+        "unit_price": f"{line.unit_price:,f}" if line.unit_price is not None else "",
+        "amount": figure_text(line.amount),
+    }
+
+
+def _party(party: Party, labels: Labels) -> ShownParty:
+    details = [_clean(part) for part in party.address if part.strip()]
+    if party.email:
+        details.append(_clean(party.email))
+    if party.tax_id:
+        details.append(_clean(f"{labels.tax_id} {party.tax_id}"))
+    return {"name": _clean(party.name), "details": details}
+
+
+def _footer(document: InvoiceDocument, labels: Labels) -> str:
+    seller = _party(document.seller, labels)
+    return " · ".join([seller["name"], *seller["details"]])
+
+
+def _optional_date(instant: datetime | None) -> str | None:
+    return date_text(instant) if instant is not None else None
+
+
+def _clean(text: str) -> str:
+    """Without control characters, which neither a PDF nor a page can show."""
+    kept = (
+        " " if letter in _DIRECTIONS or unicodedata.category(letter) in {"Cc", "Cs"} else letter
+        for letter in text
+    )
+    return " ".join("".join(kept).split())

@@ -1,0 +1,57 @@
+"""The invoice as a PDF: tagged, archivable (PDF/A-3b), the same bytes for the same invoice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+import typst
+
+from app.invoices.document import InvoiceDocument, as_shown
+
+log = structlog.get_logger(__name__)
+
+_SOURCE = (Path(__file__).parent / "templates" / "invoice.typ").read_bytes()
+_PRINTERS = 2
+
+
+def render_pdf(document: InvoiceDocument) -> bytes:
+    """The PDF, archivable and accessible where the bundled fonts know every letter.
+
+    They cover Latin, Greek, Cyrillic and Hebrew. Other scripts are set in the machine's fonts as a
+    plain PDF, because an archivable one must not contain a letter that cannot be drawn.
+    """
+    try:
+        return _compile(document, archivable=True)
+    except typst.TypstError as error:
+        log.info("invoices.pdf_not_archivable", number=document.number, reason=error.message)
+        return _compile(document, archivable=False)
+
+
+def _compile(document: InvoiceDocument, *, archivable: bool) -> bytes:
+    printed: bytes = typst.compile(
+        _SOURCE,
+        sys_inputs={"data": json.dumps(as_shown(document), ensure_ascii=False)},
+        ignore_system_fonts=archivable,
+        pdf_standards=["a-3b", "ua-1"] if archivable else None,
+        # A moment of the invoice, not of the printing: the bytes stay the same.
+        timestamp=int((document.issued_at or document.created_at).timestamp()),
+    )
+    return printed
+
+
+class Press:
+    """Prints PDFs beside the event loop, two at a time. Typesetting releases the interpreter."""
+
+    def __init__(self) -> None:
+        self._printers = ThreadPoolExecutor(_PRINTERS, thread_name_prefix="press")
+
+    async def print(self, document: InvoiceDocument) -> bytes:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._printers, render_pdf, document)
+
+    async def close(self) -> None:
+        self._printers.shutdown(wait=False, cancel_futures=True)
