@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import URL, make_url
 from app.infra.db.engine import asyncpg_arguments
 from app.infra.db.migrate import upgrade
 from app.infra.postgres.embedded import EmbeddedPostgres
+from app.kernel.clock import SystemClock
 from tests.support.process import Process
 from tests.support.sign_up import SignedUp, sign_up
 
@@ -76,7 +78,7 @@ async def stored(url: URL) -> tuple[int, int]:
 
 
 def an_hour_ago() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    return (SystemClock().now() - timedelta(hours=1)).isoformat()
 
 
 @pytest.mark.slow

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import URL
 
+from app.kernel.clock import SystemClock
 from tests.support.process import Process
 from tests.support.sign_up import sign_up
 
@@ -88,9 +90,8 @@ async def test_the_same_event_in_both_at_once_is_recorded_once(pair: list[Proces
         "model": "gpt-4o",
         "tokens_in": 1000,
         "tokens_out": 10,
-        "occurred_at": "2026-11-21T09:00:00Z",
+        "occurred_at": (SystemClock().now() - timedelta(minutes=1)).isoformat(),
     }
-    event["occurred_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
     async with (
         httpx.AsyncClient(base_url=pair[0].url, headers=account.headers, timeout=60) as here,
         httpx.AsyncClient(base_url=pair[1].url, headers=account.headers, timeout=60) as there,
