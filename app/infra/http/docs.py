@@ -21,7 +21,6 @@ def install_docs(app: FastAPI) -> None:
     """Serve both pages from the files of the `fastapi-standalone-docs` package."""
     app.mount("/docs/static", StaticFiles(directory=_STATIC / "swagger"))
     app.mount("/docs/icon", StaticFiles(directory=_STATIC / "fastapi"))
-    app.mount("/redoc/static", StaticFiles(directory=_STATIC / "redoc"))
     icon = "/docs/icon/favicon.png"
     swagger = _with_policy(
         get_swagger_ui_html(
@@ -36,7 +35,7 @@ def install_docs(app: FastAPI) -> None:
         get_redoc_html(
             openapi_url="/openapi.json",
             title=f"{app.title} · reference",
-            redoc_js_url="/redoc/static/redoc.standalone.js",
+            redoc_js_url="/redoc/redoc.standalone.js",
             redoc_favicon_url=icon,
             with_google_fonts=False,
         )
@@ -49,6 +48,9 @@ def install_docs(app: FastAPI) -> None:
     @app.get("/redoc", include_in_schema=False)
     async def reference() -> HTMLResponse:
         return redoc
+
+    # ReDoc looks for its logo beside the page.
+    app.mount("/redoc", StaticFiles(directory=_STATIC / "redoc"))
 
 
 def _with_policy(page: HTMLResponse) -> HTMLResponse:
