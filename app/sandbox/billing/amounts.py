@@ -1,0 +1,43 @@
+"""Money in whole minor units, rounded half away from zero and only once."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from app.sandbox.core.params import Doc
+
+_ZERO_DECIMAL = {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf"}
+_THREE_DECIMAL = {"bhd", "jod", "kwd", "omr", "tnd"}
+
+
+def whole(amount: Decimal) -> int:
+    return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def of_price(price: Doc, quantity: int) -> int:
+    """What a quantity of something costs."""
+    return whole(Decimal(price["unit_amount_decimal"] or 0) * quantity)
+
+
+def share(amount: int, part: int, total: int) -> int:
+    """The share of an amount that belongs to *part* of *total* seconds."""
+    return whole(Decimal(amount) * part / total) if total else 0
+
+
+def split(amount: int, weights: list[int]) -> list[int]:
+    """Pieces by weight that add up to the amount; what is left over goes to the largest rests."""
+    total = sum(weights)
+    if not total:
+        return [0] * len(weights)
+    pieces = [amount * weight // total for weight in weights]
+    rests = sorted(range(len(weights)), key=lambda n: (-(amount * weights[n] % total), n))
+    for n in rests[: amount - sum(pieces)]:
+        pieces[n] += 1
+    return pieces
+
+
+def shown(amount: int, currency: str) -> str:
+    """An amount for people: `$49.00`, `12.500 KWD`."""
+    places = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    number = f"{abs(Decimal(amount)) / 10**places:,.{places}f}"
+    sign = "-" if amount < 0 else ""
+    symbol = {"usd": "$", "eur": "€", "gbp": "£"}.get(currency)
+    return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency.upper()}"

@@ -1,0 +1,159 @@
+"""What time does to a subscription: notices, renewals, trial ends, cancellations."""
+
+import copy
+
+from app.sandbox.billing import invoicing, items, schedules, standing
+from app.sandbox.core.params import Doc
+from app.sandbox.core.sandbox import Sandbox
+
+
+def keep_appointment(sandbox: Sandbox, subscription: Doc) -> None:
+    """Do what is due now, the most final thing first, and make the next appointment."""
+    now = sandbox.now()
+    if subscription["status"] in standing.TERMINAL:
+        return
+    if subscription["status"] == "incomplete":
+        _expire(sandbox, subscription)
+    elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
+        finish(sandbox, subscription)
+    else:
+        _live_on(sandbox, subscription, now)
+        if subscription["status"] not in standing.TERMINAL:
+            standing.keep(sandbox, subscription, None)
+
+
+def _live_on(sandbox: Sandbox, subscription: Doc, now: int) -> None:
+    pending = subscription["pending_update"]
+    if pending and pending["expires_at"] <= now:
+        invoice = sandbox.get("invoice", subscription["_pending_invoice"])
+        standing.drop_pending(sandbox, subscription)
+        invoicing.void(sandbox, invoice)
+    if subscription["status"] == "paused":
+        return
+    _notify(sandbox, subscription, now)
+    if standing.renewal_due(subscription) <= now:
+        _renew(sandbox, subscription, now)
+    elif schedules.is_due(sandbox, subscription):
+        schedules.step(sandbox, subscription)
+        standing.keep(sandbox, subscription, "customer.subscription.updated")
+
+
+def _notify(sandbox: Sandbox, subscription: Doc, now: int) -> None:
+    if _trial_notice_due(subscription, now):
+        subscription["_trial_notice_sent"] = True
+        sandbox.save(subscription)
+        sandbox.emit("customer.subscription.trial_will_end", subscription)
+    end = standing.renewal_due(subscription)
+    told = subscription.get("_upcoming_sent_for") == end or subscription["cancel_at"] is not None
+    if not told and end - standing.UPCOMING_SECONDS <= now < end:
+        subscription["_upcoming_sent_for"] = end
+        sandbox.save(subscription)
+        upcoming = next_invoice(sandbox, subscription)
+        # An upcoming invoice does not exist yet, so its event has no id to fetch.
+        del upcoming["id"]
+        sandbox.emit("invoice.upcoming", upcoming)
+
+
+def _trial_notice_due(subscription: Doc, now: int) -> bool:
+    if subscription["status"] != "trialing" or subscription.get("_trial_notice_sent"):
+        return False
+    end = subscription["trial_end"]
+    return bool(end - standing.TRIAL_NOTICE_SECONDS <= now < end)
+
+
+def next_invoice(sandbox: Sandbox, subscription: Doc) -> Doc:
+    """The invoice the coming renewal would make; nothing is kept."""
+    ahead = copy.deepcopy(subscription)
+    end = standing.renewal_due(ahead)
+    customer = sandbox.get("customer", ahead["customer"])
+    invoice = invoicing.blank(sandbox, customer, "upcoming", ahead)
+    for item in ahead["items"]["data"]:
+        _roll(invoice, sandbox, ahead, item, end)
+    invoicing.price_up(sandbox, invoice, ahead)
+    return invoice
+
+
+def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
+    was_trial = subscription["status"] == "trialing"
+    customer = sandbox.get("customer", subscription["customer"])
+    if was_trial and standing.method_for(sandbox, subscription, customer) is None:
+        behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+        if behavior == "cancel":
+            standing.end(sandbox, subscription, "cancellation_requested")
+            return
+        if behavior == "pause":
+            _pause(sandbox, subscription)
+            return
+    if schedules.is_due(sandbox, subscription):
+        schedules.step(sandbox, subscription)
+        if subscription["status"] in standing.TERMINAL:
+            return
+    invoice = invoicing.blank(sandbox, customer, "subscription_cycle", subscription)
+    invoice["period_start"] = min(
+        item["current_period_start"] for item in subscription["items"]["data"]
+    )
+    for item in subscription["items"]["data"]:
+        if item["current_period_end"] <= now:
+            _roll(invoice, sandbox, subscription, item, now)
+    invoicing.take_pending_items(sandbox, invoice, subscription)
+    if was_trial:
+        subscription["status"] = "active"
+    invoice["automatically_finalizes_at"] = now + invoicing.HOUR
+    invoicing.open_draft(sandbox, invoice, subscription)
+    if subscription["status"] == "unpaid":
+        invoice.update(auto_advance=False, automatically_finalizes_at=None)
+        sandbox.save(invoice)
+    else:
+        sandbox.wake(invoice, now + invoicing.HOUR)
+    standing.keep(sandbox, subscription, "customer.subscription.updated")
+
+
+def _roll(invoice: Doc, sandbox: Sandbox, subscription: Doc, item: Doc, now: int) -> None:
+    """Put an item in its next period: licences are billed ahead, usage afterwards."""
+    ended = (item["current_period_start"], item["current_period_end"])
+    items.set_period(item, subscription["billing_cycle_anchor"], now)
+    begun = (item["current_period_start"], item["current_period_end"])
+    invoicing.plan_line(sandbox, invoice, item, ended if items.is_metered(item) else begun)
+
+
+def _pause(sandbox: Sandbox, subscription: Doc) -> None:
+    subscription["status"] = "paused"
+    subscription["status_details"] = {
+        "paused": {
+            "type": "subscription",
+            "subscription": {"type": "trial_end_without_payment_method"},
+            "transitioned_at": sandbox.now(),
+        }
+    }
+    standing.keep(sandbox, subscription, "customer.subscription.updated")
+    sandbox.emit("customer.subscription.paused", subscription)
+
+
+def _expire(sandbox: Sandbox, subscription: Doc) -> None:
+    """The first payment never came."""
+    subscription["status"] = "incomplete_expired"
+    subscription["ended_at"] = sandbox.now()
+    standing.keep(sandbox, subscription, "customer.subscription.updated")
+    invoice = sandbox.find("invoice", subscription["latest_invoice"])
+    if invoice is not None and invoice["status"] == "open":
+        invoicing.void(sandbox, invoice)
+
+
+def finish(sandbox: Sandbox, subscription: Doc, *, bill: bool = True) -> None:
+    """The end a customer asked for; what is still unbilled goes on a last invoice."""
+    if bill:
+        _last_invoice(sandbox, subscription)
+    standing.end(sandbox, subscription, "cancellation_requested")
+
+
+def _last_invoice(sandbox: Sandbox, subscription: Doc) -> None:
+    customer = sandbox.get("customer", subscription["customer"])
+    invoice = invoicing.blank(sandbox, customer, "subscription_cycle", subscription)
+    invoicing.take_pending_items(sandbox, invoice, subscription)
+    for item in subscription["items"]["data"]:
+        if items.is_metered(item):
+            period = (item["current_period_start"], item["current_period_end"])
+            invoicing.plan_line(sandbox, invoice, item, period)
+    if invoice["lines"]["data"]:
+        invoicing.open_draft(sandbox, invoice, subscription)
+        invoicing.finalize(sandbox, invoice)

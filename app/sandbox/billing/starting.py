@@ -1,0 +1,162 @@
+"""How a subscription begins: by API or at the end of a checkout."""
+
+from dataclasses import dataclass, field
+
+from app.sandbox.billing import discounting, invoicing, items, settlement, standing
+from app.sandbox.billing.items import set_period
+from app.sandbox.core import ids
+from app.sandbox.core.params import Doc
+from app.sandbox.core.refusals import Refusal, card_declined
+from app.sandbox.core.sandbox import Sandbox
+
+
+@dataclass
+class Order:
+    """What is being subscribed to, and how."""
+
+    customer: Doc
+    items: list[Doc]
+    metadata: dict[str, str]
+    method: Doc | None = None
+    trial_end: int | None = None
+    trial_settings: Doc | None = None
+    discounts: list[Doc] = field(default_factory=list)
+    description: str | None = None
+    cancel_at: int | None = None
+    cancel_at_period_end: bool = False
+    payment_behavior: str = "allow_incomplete"
+    through_checkout: bool = False
+    """Checkout makes nothing until it is paid, so there is no `incomplete` and no leftovers."""
+
+
+def start(sandbox: Sandbox, order: Order) -> Doc:
+    """Begin a subscription and collect its first invoice."""
+    now = sandbox.now()
+    customer = order.customer
+    trialing = order.trial_end is not None and order.trial_end > now
+    subscription = _blank(sandbox, order, trialing)
+    subscription["items"]["data"] = items.read_items(sandbox, subscription["id"], order.items)
+    subscription["items"]["total_count"] = len(subscription["items"]["data"])
+    subscription["currency"] = subscription["items"]["data"][0]["price"]["currency"]
+    for item in subscription["items"]["data"]:
+        set_period(item, subscription["billing_cycle_anchor"], now)
+        if trialing:
+            item["current_period_start"], item["current_period_end"] = now, order.trial_end
+    if order.cancel_at_period_end:
+        subscription.update(
+            cancel_at=standing.period_end(subscription), cancel_at_period_end=True, canceled_at=now
+        )
+    discounting.redeem(sandbox, order.discounts, subscription)
+    if customer["currency"] is None:
+        customer["currency"] = subscription["currency"]
+        sandbox.save(customer)
+
+    invoice = invoicing.blank(sandbox, customer, "subscription_create", subscription)
+    for item in subscription["items"]["data"]:
+        period = (item["current_period_start"], item["current_period_end"])
+        made = invoicing.plan_line(sandbox, invoice, item, period)
+        if trialing:
+            made["amount"] = made["subtotal"] = 0
+            made["description"] = f"Trial period for {made['description']}"
+    subscription["latest_invoice"] = invoice["id"]
+    _announce(sandbox, subscription, invoice, order)
+    return subscription
+
+
+def _announce(sandbox: Sandbox, subscription: Doc, invoice: Doc, order: Order) -> None:
+    if subscription["status"] != "trialing":
+        subscription["status"] = "active" if order.through_checkout else "incomplete"
+    standing.keep(sandbox, subscription, None)
+    sandbox.emit("customer.subscription.created", subscription)
+    invoicing.open_draft(sandbox, invoice, subscription)
+    invoicing.finalize(sandbox, invoice)
+    if invoice["status"] == "paid":
+        settlement.settled(sandbox, invoice)
+    elif order.payment_behavior != "default_incomplete":
+        _collect_first(sandbox, subscription, invoice, order)
+    standing.keep(sandbox, subscription, None)
+
+
+def _collect_first(sandbox: Sandbox, subscription: Doc, invoice: Doc, order: Order) -> None:
+    method = standing.method_for(sandbox, subscription, order.customer)
+    if method is None:
+        raise Refusal(
+            "This customer has no attached payment source or default payment method. Please "
+            "consider adding a default payment method. For more information, visit "
+            "https://docs.stripe.com/billing/subscriptions/payment-methods-setting.",
+            code="resource_missing",
+        )
+    error = settlement.collect(sandbox, invoice, method, plans_retry=False)
+    if error is not None and (
+        order.through_checkout or order.payment_behavior == "error_if_incomplete"
+    ):
+        raise card_declined(error)
+
+
+def _blank(sandbox: Sandbox, order: Order, trialing: bool) -> Doc:
+    now = sandbox.now()
+    id = ids.new("sub")
+    return {
+        "id": id,
+        "object": "subscription",
+        "application": None,
+        "application_fee_percent": None,
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "billing_cycle_anchor": order.trial_end if trialing else now,
+        "billing_cycle_anchor_config": None,
+        "billing_mode": {
+            "type": "flexible",
+            "flexible": {"proration_discounts": "included"},
+            "updated_at": now,
+        },
+        "billing_schedules": [],
+        "billing_thresholds": None,
+        "cancel_at": order.cancel_at,
+        "cancel_at_period_end": False,
+        "canceled_at": now if order.cancel_at else None,
+        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
+        "collection_method": "charge_automatically",
+        "created": now,
+        "currency": "usd",
+        "customer": order.customer["id"],
+        "customer_account": None,
+        "days_until_due": None,
+        "default_payment_method": order.method["id"] if order.method else None,
+        "default_source": None,
+        "default_tax_rates": [],
+        "description": order.description,
+        "discounts": [],
+        "ended_at": None,
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "items": {
+            "object": "list",
+            "data": [],
+            "has_more": False,
+            "total_count": 0,
+            "url": f"/v1/subscription_items?subscription={id}",
+        },
+        "latest_invoice": None,
+        "livemode": False,
+        "metadata": order.metadata,
+        "next_pending_invoice_item_invoice": None,
+        "on_behalf_of": None,
+        "pause_collection": None,
+        "payment_settings": {
+            "payment_method_options": None,
+            "payment_method_types": None,
+            "save_default_payment_method": "off",
+        },
+        "pending_invoice_item_interval": None,
+        "pending_setup_intent": None,
+        "pending_update": None,
+        "schedule": None,
+        "start_date": now,
+        "status": "trialing" if trialing else "incomplete",
+        "status_details": None,
+        "test_clock": None,
+        "transfer_data": None,
+        "trial_end": order.trial_end if trialing else None,
+        "trial_settings": order.trial_settings
+        or {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_start": now if trialing else None,
+    }

@@ -1,0 +1,224 @@
+"""`/_sandbox/`: what a test or an operator may do that Stripe does not offer."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from app.sandbox.billing import standing
+from app.sandbox.core import params as reading
+from app.sandbox.core.deliveries import Deliverer
+from app.sandbox.core.faults import KINDS, Fault, Faults
+from app.sandbox.core.forms import Raw
+from app.sandbox.core.params import Doc, Fields, Many, Text, Url, Whole, one_of
+from app.sandbox.core.refusals import Refusal, invalid, missing
+from app.sandbox.core.sandbox import Sandbox, public
+from app.sandbox.core.timeline import Timeline
+from app.sandbox.nouns import prices, products, webhook_endpoints
+
+_HOUR = 3_600
+_FARTHEST = 20 * 366 * 86_400
+_SEED = Fields(
+    {
+        "products": Many(Fields({**products.CREATE.known}, needs=("id", "name")), most=1_000),
+        "prices": Many(
+            Fields({**prices.CREATE.known, "id": Text()}, needs=("id", "currency", "product")),
+            most=1_000,
+        ),
+    }
+)
+_ENDPOINT = Fields(
+    {"url": Url(), "secret": Text(), "enabled_events": Many(Text())}, needs=("url", "secret")
+)
+_FAULT = Fields(
+    {
+        "kind": one_of(*KINDS),
+        "count": Whole(least=1),
+        "seconds": reading.Number(most=60),
+        "path": Text(),
+        "method": one_of("GET", "POST", "DELETE"),
+    },
+    needs=("kind",),
+)
+_ADVANCE = Fields({"to": reading.instant(), "days": Whole(), "seconds": Whole()})
+_CARD = Fields({"decline_code": Text(clears=True)})
+
+
+class Control:
+    """Controls over the account as a whole."""
+
+    def __init__(
+        self, sandbox: Sandbox, timeline: Timeline, faults: Faults, deliverer: Deliverer
+    ) -> None:
+        self._sandbox = sandbox
+        self._timeline = timeline
+        self._faults = faults
+        self._deliverer = deliverer
+        self.routes = [
+            self._route("POST", "/reset", self._reset),
+            self._route("POST", "/seed", self._seed),
+            self._route("POST", "/webhook_endpoints", self._put_endpoint),
+            self._route("GET", "/clock", self._tell_time),
+            self._route("POST", "/clock/advance", self._advance),
+            self._route("POST", "/renew/{id}", self._renew),
+            self._route("GET", "/deliveries", self._list_deliveries),
+            self._route("POST", "/redeliver/{id}", self._redeliver),
+            self._route("GET", "/faults", self._list_faults),
+            self._route("POST", "/faults", self._order_fault),
+            self._route("DELETE", "/faults", self._clear_faults),
+            self._route("POST", "/payment_methods/{id}", self._change_card),
+        ]
+
+    def _route(self, method: str, path: str, action: Callable[[Request, Doc], Doc]) -> Route:
+        async def endpoint(request: Request) -> JSONResponse:
+            try:
+                sent = await _body(request) if method == "POST" else {}
+                answer = JSONResponse(action(request, sent))
+            except Refusal as refusal:
+                answer = JSONResponse(refusal.body(), refusal.status)
+            self._deliverer.wake()
+            return answer
+
+        return Route(f"/_sandbox{path}", endpoint, methods=[method])
+
+    def _reset(self, request: Request, sent: Doc) -> Doc:
+        self._sandbox.store.clear()
+        self._faults.ordered.clear()
+        return {"reset": True}
+
+    def _seed(self, request: Request, sent: Doc) -> Doc:
+        """Put up products and prices under fixed ids; doing it again changes nothing."""
+        seed = _read(_SEED, sent)
+        with self._sandbox.unit():
+            for one in seed.get("products", []):
+                product = self._sandbox.find("product", one["id"])
+                product = product or products.blank(self._sandbox, one["id"], one["name"])
+                products.write(product, one)
+                self._sandbox.save(product)
+            for one in seed.get("prices", []):
+                self._sandbox.named("product", one["product"], "product")
+                price = prices.build(self._sandbox, one["id"], one["product"], one)
+                if (old := self._sandbox.find("price", one["id"])) is not None:
+                    price["created"] = old["created"]
+                self._sandbox.save(price)
+        return {key: len(seed.get(key, [])) for key in ("products", "prices")}
+
+    def _put_endpoint(self, request: Request, sent: Doc) -> Doc:
+        """Deliver to a URL with a known secret; one endpoint per URL, however often asked."""
+        asked = _read(_ENDPOINT, sent)
+        events = asked.get("enabled_events", ["*"])
+        with self._sandbox.unit():
+            for endpoint in self._sandbox.all("webhook_endpoint", url=asked["url"]):
+                endpoint.update(_secret=asked["secret"], enabled_events=events, status="enabled")
+                self._sandbox.save(endpoint)
+                break
+            else:
+                endpoint = webhook_endpoints.add(
+                    self._sandbox, asked["url"], events, asked["secret"]
+                )
+        answer: Doc = public(endpoint)
+        return answer
+
+    def _tell_time(self, request: Request, sent: Doc) -> Doc:
+        row = self._sandbox.store.row("SELECT min(due) AS due FROM alarms")
+        return {
+            "now": self._sandbox.now(),
+            "offset": self._sandbox.offset,
+            "next_due": row["due"] if row else None,
+        }
+
+    def _advance(self, request: Request, sent: Doc) -> Doc:
+        asked = _read(_ADVANCE, sent)
+        now = self._sandbox.now()
+        to = asked.get("to", now + asked.get("days", 0) * 86_400 + asked.get("seconds", 0))
+        if not now <= to <= now + _FARTHEST:
+            raise invalid("Time moves ahead only, and at most twenty years at once.", "to")
+        done = self._timeline.advance(to)
+        return {"now": to, "appointments_kept": done}
+
+    def _renew(self, request: Request, sent: Doc) -> Doc:
+        """Move the clock to where this subscription's next invoice has been collected."""
+        id = request.path_params["id"]
+        subscription = self._sandbox.get("subscription", id)
+        if subscription["status"] in standing.TERMINAL:
+            raise invalid(f"Subscription {id} has ended.")
+        due = max(standing.renewal_due(subscription), self._sandbox.now())
+        self._timeline.advance(due + _HOUR)
+        with self._sandbox.unit():
+            subscription = self._sandbox.get("subscription", id)
+            invoice = self._sandbox.find("invoice", subscription["latest_invoice"])
+        return {"subscription": public(subscription), "invoice": public(invoice)}
+
+    def _list_deliveries(self, request: Request, sent: Doc) -> Doc:
+        rows = self._sandbox.store.rows(
+            "SELECT d.*, json_extract(o.doc, '$.type') AS type FROM deliveries d "
+            "JOIN objects o ON o.kind = 'event' AND o.id = d.event "
+            "WHERE (?1 IS NULL OR d.event = ?1) AND (?2 IS NULL OR d.state = ?2) "
+            "ORDER BY d.id DESC LIMIT 500",
+            (request.query_params.get("event"), request.query_params.get("state")),
+        )
+        return {"data": [dict(row) for row in rows]}
+
+    def _redeliver(self, request: Request, sent: Doc) -> Doc:
+        id = request.path_params["id"]
+        if self._sandbox.find("event", id) is None:
+            raise missing("event", id, "id")
+        return {"deliveries": self._deliverer.redeliver(id)}
+
+    def _list_faults(self, request: Request, sent: Doc) -> Doc:
+        return {"data": [vars(fault) for fault in self._faults.ordered]}
+
+    def _order_fault(self, request: Request, sent: Doc) -> Doc:
+        asked = _read(_FAULT, sent)
+        if "seconds" in asked:
+            asked["seconds"] = float(asked["seconds"])
+        self._faults.ordered.append(Fault(**asked))
+        return self._list_faults(request, sent)
+
+    def _clear_faults(self, request: Request, sent: Doc) -> Doc:
+        self._faults.ordered.clear()
+        return self._list_faults(request, sent)
+
+    def _change_card(self, request: Request, sent: Doc) -> Doc:
+        """Let a card that worked decline from now on, or the other way round."""
+        code = _read(_CARD, sent).get("decline_code") or None
+        with self._sandbox.unit():
+            method = self._sandbox.get("payment_method", request.path_params["id"])
+            if code not in (None, "generic_decline", "insufficient_funds"):
+                raise invalid("Unknown decline_code.", "decline_code")
+            method["_decline_code"] = code
+            self._sandbox.save(method)
+        return {"id": method["id"], "decline_code": code}
+
+
+async def _body(request: Request) -> Any:
+    # Only JSON: a page of another origin can post a form here unasked, but not JSON.
+    body = await request.body()
+    if not body:
+        return {}
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise Refusal("Controls take application/json.", status=415)
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Refusal("The body is not JSON.") from None
+
+
+def _read(spec: Fields, sent: Any) -> Doc:
+    read = spec.read(_as_form(sent), "")
+    assert isinstance(read, dict)
+    return read
+
+
+def _as_form(value: Any) -> Raw:
+    """JSON as the form it would have been, so that one reader checks both."""
+    if isinstance(value, dict):
+        return {str(key): _as_form(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return {str(n): _as_form(inner) for n, inner in enumerate(value)}
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,1 @@
+"""What every Stripe object shares: storage, time, parameters, events, idempotency."""

@@ -1,0 +1,241 @@
+"""The account itself: its objects, its clock and the events that follow from changes."""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app.kernel.clock import Clock
+from app.sandbox.config import API_VERSION, SandboxConfig
+from app.sandbox.core import ids, refusals
+from app.sandbox.core.params import Doc
+from app.sandbox.core.store import Store
+
+LABELS = {
+    "checkout.session": "checkout.session",
+    "payment_method": "PaymentMethod",
+    "promotion_code": "promotion code",
+    "subscription_schedule": "subscription schedule",
+    "webhook_endpoint": "webhook endpoint",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The API call behind an event; automatic changes have none."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+class Sandbox:
+    """One Stripe account in a file.
+
+    Objects are plain documents. Inside a unit the same id always gives the same document,
+    so that two rules which touch one subscription see each other's changes. Keys that begin
+    with an underscore are the sandbox's own and never leave it.
+    """
+
+    def __init__(self, config: SandboxConfig, clock: Clock) -> None:
+        self.config = config
+        self.store = Store(config.database)
+        self._clock = clock
+        self._live: dict[tuple[str, str], Doc] = {}
+        self._cause = Cause()
+        self._instant: int | None = None
+
+    # Time --------------------------------------------------------------------------------
+
+    def real_now(self) -> float:
+        """The clock of the machine: deliveries, signatures and retries go by it."""
+        return self._clock.now().timestamp()
+
+    def now(self) -> int:
+        """The clock of the account, which can be moved ahead of the machine's."""
+        if self._instant is not None:
+            return self._instant
+        return int(self.real_now()) + self.offset
+
+    @property
+    def offset(self) -> int:
+        return int(self.store.setting("clock_offset") or 0)
+
+    def move_to(self, instant: int) -> None:
+        self.store.set("clock_offset", str(instant - int(self.real_now())))
+
+    @contextmanager
+    def at(self, instant: int) -> Iterator[None]:
+        """Act as if it were *instant*: what falls due is dated when it fell due."""
+        before, self._instant = self._instant, instant
+        try:
+            yield
+        finally:
+            self._instant = before
+
+    # Units -------------------------------------------------------------------------------
+
+    @contextmanager
+    def unit(self, cause: Cause | None = None) -> Iterator[None]:
+        """Everything inside happens, or nothing; a refusal may ask to keep what it did."""
+        self._live.clear()
+        self._cause = cause or Cause()
+        kept: refusals.Refusal | None = None
+        try:
+            with self.store.transaction():
+                try:
+                    yield
+                except refusals.Refusal as refusal:
+                    if not refusal.keeps_changes:
+                        raise
+                    kept = refusal
+        finally:
+            self._live.clear()
+            self._cause = Cause()
+        if kept is not None:
+            raise kept
+
+    # Documents ---------------------------------------------------------------------------
+
+    def find(self, kind: str, id: str) -> Doc | None:
+        if (kind, id) not in self._live:
+            text = self.store.read(kind, id)
+            if text is None:
+                return None
+            self._live[kind, id] = json.loads(text)
+        return self._live[kind, id]
+
+    def get(self, kind: str, id: str, param: str = "id") -> Doc:
+        """The object of a call's path; a deleted one is as good as missing."""
+        doc = self.find(kind, id)
+        if doc is None or doc.get("deleted"):
+            raise refusals.missing(LABELS.get(kind, kind), id, param)
+        return doc
+
+    def named(self, kind: str, id: str, param: str) -> Doc:
+        """The object a parameter names."""
+        doc = self.find(kind, id)
+        if doc is None or doc.get("deleted"):
+            raise refusals.missing_reference(LABELS.get(kind, kind), id, param)
+        return doc
+
+    def find_any(self, id: str) -> Doc | None:
+        for kind in self.store.kinds_of(id):
+            return self.find(kind, id)
+        return None
+
+    def all(self, kind: str, *, oldest_first: bool = False, **equal: Any) -> list[Doc]:
+        """Every object of a kind whose fields have these values."""
+        conditions = [(f"json_extract(doc, '$.{key}') = ?", value) for key, value in equal.items()]
+        rows = self.store.select(kind, conditions, newest_first=not oldest_first)
+        return [doc for row in rows if (doc := self.find(kind, row["id"])) is not None]
+
+    def add(self, doc: Doc, event: str | None = None) -> Doc:
+        """Keep a new object and tell of it."""
+        kind, id = doc["object"], doc["id"]
+        self._live[kind, id] = doc
+        self.store.write(kind, id, doc.get("created", self.now()), json.dumps(doc))
+        if event:
+            self.emit(event, doc)
+        return doc
+
+    def save(self, doc: Doc, event: str | None = None) -> Doc:
+        """Keep a changed object; the event says what was there before.
+
+        Saving what has not changed is silent: an update that updates nothing has no event.
+        """
+        kind, id = doc["object"], doc["id"]
+        before = json.loads(self.store.read(kind, id) or "{}")
+        if before == doc:
+            return doc
+        self._live[kind, id] = doc
+        self.store.write(kind, id, doc.get("created", self.now()), json.dumps(doc))
+        if event:
+            updated = event.endswith(".updated")
+            self.emit(event, doc, _previous(public(before), public(doc)) if updated else None)
+        return doc
+
+    # Events ------------------------------------------------------------------------------
+
+    def emit(self, type: str, about: Doc, previous: Doc | None = None) -> Doc:
+        """Record an event and one delivery of it for every endpoint that listens."""
+        if type.endswith(".updated") and previous == {}:
+            return {}
+        listeners = [
+            endpoint
+            for endpoint in self.all("webhook_endpoint", oldest_first=True)
+            if listens(endpoint, type)
+        ]
+        data: Doc = {"object": public(about)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event: Doc = {
+            "id": ids.new("evt"),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now(),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": len(listeners),
+            "request": {
+                "id": self._cause.request_id,
+                "idempotency_key": self._cause.idempotency_key,
+            },
+            "type": type,
+        }
+        self.add(event)
+        for endpoint in listeners:
+            self.store.run(
+                "INSERT INTO deliveries (event, endpoint, next_attempt_at) VALUES (?, ?, ?)",
+                event["id"],
+                endpoint["id"],
+                self.real_now(),
+            )
+        return event
+
+    # Appointments ------------------------------------------------------------------------
+
+    def wake(self, doc: Doc, due: int | None) -> None:
+        """Look at this object again at *due*; one appointment per object, the last one counts."""
+        kind, id = doc["object"], doc["id"]
+        if due is None:
+            self.store.run("DELETE FROM alarms WHERE kind = ? AND id = ?", kind, id)
+            return
+        self.store.run(
+            "INSERT INTO alarms (kind, id, due) VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, id) DO UPDATE SET due = excluded.due",
+            kind,
+            id,
+            due,
+        )
+
+
+def listens(endpoint: Doc, type: str) -> bool:
+    """Whether an endpoint wants events of a type."""
+    if endpoint.get("deleted") or endpoint["status"] != "enabled":
+        return False
+    return "*" in endpoint["enabled_events"] or type in endpoint["enabled_events"]
+
+
+def public(value: Any) -> Any:
+    """A copy without what is the sandbox's own."""
+    if isinstance(value, dict):
+        return {key: public(inner) for key, inner in value.items() if not key.startswith("_")}
+    if isinstance(value, list):
+        return [public(inner) for inner in value]
+    return value
+
+
+def _previous(before: Doc, after: Doc) -> Doc:
+    """What changed, with the values it had; Stripe's `previous_attributes`."""
+    changes: Doc = {}
+    for key in before.keys() | after.keys():
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            changes[key] = _previous(old, new)
+        else:
+            changes[key] = copy.deepcopy(old)
+    return changes

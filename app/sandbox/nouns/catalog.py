@@ -1,0 +1,61 @@
+"""The table of contents: every noun's calls, what can be expanded, what keeps appointments."""
+
+from app.sandbox.billing import renewal, settlement
+from app.sandbox.core.expanding import Includable
+from app.sandbox.core.operations import Operation
+from app.sandbox.core.timeline import Appointment
+from app.sandbox.nouns import (
+    accounts,
+    charges,
+    checkout_sessions,
+    coupons,
+    customers,
+    events,
+    invoice_payments,
+    invoices,
+    payment_intents,
+    payment_methods,
+    portal_sessions,
+    prices,
+    products,
+    promotion_codes,
+    refunds,
+    setup_intents,
+    subscription_schedules,
+    subscriptions,
+    webhook_endpoints,
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    *accounts.OPERATIONS,
+    *charges.OPERATIONS,
+    *checkout_sessions.OPERATIONS,
+    *coupons.OPERATIONS,
+    *customers.OPERATIONS,
+    *events.OPERATIONS,
+    *invoice_payments.OPERATIONS,
+    *invoices.OPERATIONS,
+    *payment_intents.OPERATIONS,
+    *payment_methods.OPERATIONS,
+    *portal_sessions.OPERATIONS,
+    *prices.OPERATIONS,
+    *products.OPERATIONS,
+    *promotion_codes.OPERATIONS,
+    *refunds.OPERATIONS,
+    *setup_intents.OPERATIONS,
+    *subscription_schedules.OPERATIONS,
+    *subscriptions.OPERATIONS,
+    *webhook_endpoints.OPERATIONS,
+)
+INCLUDABLE: dict[tuple[str, str], Includable] = {
+    ("charge", "refunds"): charges.refunds_of,
+    ("checkout.session", "line_items"): checkout_sessions.line_items,
+    ("customer", "subscriptions"): subscriptions.of_customer,
+    ("invoice", "confirmation_secret"): invoices.confirmation_secret,
+    ("invoice", "payments"): invoice_payments.of_invoice,
+}
+APPOINTMENTS: dict[str, Appointment] = {
+    "checkout.session": checkout_sessions.keep_appointment,
+    "invoice": settlement.keep_appointment,
+    "subscription": renewal.keep_appointment,
+}

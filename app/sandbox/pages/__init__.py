@@ -1,0 +1,1 @@
+"""What a person can see and click: checkout, portal, invoice, console."""

@@ -1,0 +1,1 @@
+"""The Stripe sandbox, asked with Stripe's own client."""
