@@ -76,7 +76,8 @@ class Account:
 
     async def customer(self, card: str | None = "pm_card_visa", **fields: Any) -> Any:
         """A customer with a card that charges go to."""
-        made = await self.stripe.v1.customers.create_async({"email": "a@example.com", **fields})
+        params: Any = {"email": "a@example.com", **fields}
+        made = await self.stripe.v1.customers.create_async(params)
         if card:
             method = await self.stripe.v1.payment_methods.attach_async(card, {"customer": made.id})
             await self.stripe.v1.customers.update_async(
@@ -86,29 +87,27 @@ class Account:
 
     async def subscription(self, price: str = "price_starter", **fields: Any) -> Any:
         customer = fields.pop("customer", None) or (await self.customer()).id
-        return await self.stripe.v1.subscriptions.create_async(
-            {"customer": customer, "items": [{"price": price}], **fields}
-        )
+        params: Any = {"customer": customer, "items": [{"price": price}], **fields}
+        return await self.stripe.v1.subscriptions.create_async(params)
 
     async def checkout(self, price: str = "price_starter", **fields: Any) -> Any:
-        return await self.stripe.v1.checkout.sessions.create_async(
-            {
-                "mode": "subscription",
-                "line_items": [{"price": price, "quantity": 1}],
-                "success_url": "https://shop.test/done?session_id={CHECKOUT_SESSION_ID}",
-                "cancel_url": "https://shop.test/plans",
-                **fields,
-            }
-        )
+        params: Any = {
+            "mode": "subscription",
+            "line_items": [{"price": price, "quantity": 1}],
+            "success_url": "https://shop.test/done?session_id={CHECKOUT_SESSION_ID}",
+            "cancel_url": "https://shop.test/plans",
+            **fields,
+        }
+        return await self.stripe.v1.checkout.sessions.create_async(params)
 
     async def event_types(self) -> list[str]:
         """The types of all events so far, oldest first."""
         page = await self.stripe.v1.events.list_async({"limit": 100})
-        return [event.type async for event in page.auto_paging_iter()][::-1]
+        return [str(event.type) async for event in page.auto_paging_iter()][::-1]
 
-    async def events(self, type: str) -> list[dict[str, Any]]:
+    async def events(self, kind: str) -> list[dict[str, Any]]:
         """The events of a type as plain documents, oldest first."""
-        page = await self.stripe.v1.events.list_async({"limit": 100, "type": type})
+        page = await self.stripe.v1.events.list_async({"limit": 100, "type": kind})
         return [event.to_dict(for_json=True) for event in page.data][::-1]
 
 
@@ -127,7 +126,7 @@ async def running(
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
         await asyncio.sleep(0.005)
     wire = stripe.HTTPXClient(timeout=10)
     client = stripe.StripeClient(
@@ -140,7 +139,7 @@ async def running(
         async with httpx.AsyncClient(base_url=base_url) as http:
             yield Account(app, base_url, client, http, clock, mailbox)
     finally:
-        await wire.close_async()
+        await wire.close_async()  # type: ignore[no-untyped-call]
         server.should_exit = True
         await serving
         app.state.sandbox.store.close()

@@ -26,7 +26,7 @@ from stripe._stripe_object import UntypedStripeObject
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("SHARED_DIR", ROOT.parent / "shared"))
 SPEC = SHARED / "data/stripe/stripe-openapi.billing-subset.2026-05-27.dahlia.json"
-_REQUEST_OPTIONS = frozenset(typing.get_type_hints(RequestOptions, {"StripeContext": StripeContext}))
+_REQUEST_OPTIONS = frozenset(RequestOptions.__annotations__)
 
 
 @cache
@@ -44,6 +44,7 @@ def keys(of: type) -> dict[str, Any]:
     """The keys of a TypedDict with their types, without the SDK's own request options."""
     names = {**vars(importlib.import_module(of.__module__)), "StripeContext": StripeContext}
     names |= {"UntypedStripeObject": UntypedStripeObject, "Decimal": Decimal, "stripe": stripe}
+    names |= {"Mapping": Mapping}
     hints = typing_extensions.get_type_hints(of, names, include_extras=True)
     return {key: hint for key, hint in hints.items() if key not in _REQUEST_OPTIONS}
 

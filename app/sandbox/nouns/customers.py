@@ -48,7 +48,6 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
         "object": "customer",
         "address": None,
         "balance": 0,
-        "business_name": None,
         "created": sandbox.now(),
         "currency": None,
         "customer_account": None,
@@ -57,7 +56,6 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
         "description": None,
         "discount": None,
         "email": None,
-        "individual_name": None,
         "invoice_prefix": ids.token(8).upper(),
         "invoice_settings": {
             "custom_fields": None,
