@@ -126,7 +126,7 @@ async def running(
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
+    while not server.started:
         await asyncio.sleep(0.005)
     wire = stripe.HTTPXClient(timeout=10)
     client = stripe.StripeClient(
