@@ -12,10 +12,14 @@ from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
 from app.kernel.clock import Clock
 from app.schedule import SCHEDULE
+from app.webhooks import jobs as webhooks
 
 Job = Callable[[Payload, Services], Awaitable[None]]
 
-FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (housekeeping.JOBS,)
+FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
+    housekeeping.JOBS,
+    webhooks.JOBS,
+)
 
 
 def handlers(services: Services) -> dict[str, Handler]:

@@ -4,10 +4,14 @@ from fastapi import APIRouter
 
 from app.catalog.router import router as catalog
 from app.infra.http import health
+from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"
 
-FEATURE_ROUTERS: tuple[APIRouter, ...] = (catalog,)
+FEATURE_ROUTERS: tuple[APIRouter, ...] = (
+    catalog,
+    webhooks,
+)
 
 PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)
 

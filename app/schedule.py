@@ -2,4 +2,7 @@
 
 from app.infra.jobs.worker import Scheduled
 
-SCHEDULE: tuple[Scheduled, ...] = (Scheduled("platform.clean_up", "*/15 * * * *"),)
+SCHEDULE: tuple[Scheduled, ...] = (
+    Scheduled("platform.clean_up", "*/15 * * * *"),
+    Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
+)

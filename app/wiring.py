@@ -25,6 +25,7 @@ from app.infra.lifecycle import Lifecycle
 from app.infra.security.secret import SigningSecret, signing_secret
 from app.infra.settings import Settings
 from app.kernel.clock import Clock, SystemClock
+from app.webhooks import wiring as webhooks
 
 Register = Callable[[Services], None]
 
@@ -33,6 +34,7 @@ FEATURES: tuple[Register, ...] = (
     stripe.register,
     audit.register,
     catalog.register,
+    webhooks.register,
 )
 
 

@@ -51,6 +51,12 @@ class Malformed(BillingError):
     code = "malformed"
 
 
+class Unreadable(BillingError):
+    """The request is not what it claims to be."""
+
+    code = "unreadable"
+
+
 class NotAuthenticated(BillingError):
     """Sign in first: no valid access token, API key or session came with the request."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.live import LiveStripe
 from app.gateways.stripe.unconfigured import unconfigured_stripe
@@ -25,9 +26,9 @@ def register(services: Services) -> None:
         lifecycle.parts["stripe"] = "off"
         services.add(StripeGateway, unconfigured_stripe())  # type: ignore[type-abstract]
         return
-    live = LiveStripe(
+    connection = StripeConnection(
         settings.stripe_secret_key.get_secret_value(), api_base=settings.stripe_api_base
     )
-    lifecycle.add(live.start, live.stop)
+    lifecycle.add(connection.start, connection.stop)
     lifecycle.parts["stripe"] = "sandbox" if settings.stripe_api_base else "real"
-    services.add(StripeGateway, live)  # type: ignore[type-abstract]
+    services.add(StripeGateway, LiveStripe(connection))  # type: ignore[type-abstract]

@@ -28,6 +28,7 @@ STATUS_OF_KIND: tuple[tuple[type[errors.BillingError], int], ...] = (
     (errors.NotFound, 404),
     (errors.Conflict, 409),
     (errors.Malformed, 422),
+    (errors.Unreadable, 400),
     (errors.NotAuthenticated, 401),
     (errors.NotAllowed, 403),
     (errors.Refused, 422),

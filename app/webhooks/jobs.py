@@ -1,0 +1,17 @@
+"""Background work of the inbox."""
+
+from app.infra.http.provide import Services
+from app.infra.jobs.worker import Payload
+from app.webhooks.service.inbox import StripeInbox
+from app.webhooks.service.intake import HANDLE_JOB
+
+
+async def handle_stripe_event(payload: Payload, services: Services) -> None:
+    await services[StripeInbox].handle(payload["event_id"])
+
+
+async def sweep_stripe_events(payload: Payload, services: Services) -> None:
+    await services[StripeInbox].sweep()
+
+
+JOBS = {HANDLE_JOB: handle_stripe_event, "webhooks.sweep_stripe_events": sweep_stripe_events}

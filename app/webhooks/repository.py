@@ -1,0 +1,110 @@
+"""Events in and out of the inbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.infra.db.repository import Repository
+from app.kernel.ids import new_id
+from app.kernel.pages import Page, PageRequest
+from app.webhooks.domain import EventState, Outcome, SignedEvent
+from app.webhooks.errors import UnknownEvent
+from app.webhooks.models import StripeEvent
+
+_TABLE = cast("Table", StripeEvent.__table__)
+_ADD_ONCE = (
+    insert(_TABLE).on_conflict_do_nothing(index_elements=["event_id"]).returning(_TABLE.c.id)
+)
+_MAX_ERROR_LENGTH = 500
+
+
+class InboxRepository(Repository):
+    """The table of `models.py`."""
+
+    platform = True
+
+    async def add_once(self, event: SignedEvent, at: datetime) -> bool:
+        """Keep *event* unless it is kept already; says whether it was new."""
+        # A Core statement on the connection: the ORM's bulk path costs twice as much here.
+        connection = await self.session.connection()
+        result = await connection.execute(
+            _ADD_ONCE,
+            {
+                "id": new_id(),
+                "event_id": event.event_id,
+                "type": event.type,
+                "object_id": event.object_id,
+                "api_version": event.api_version,
+                "livemode": event.livemode,
+                "is_thin": event.is_thin,
+                "occurred_at": event.occurred_at or at,
+                "received_at": at,
+                "payload": event.payload,
+                "state": EventState.PENDING.value,
+                "note": None,
+                "attempts": 0,
+                "handled_at": None,
+                "last_error": None,
+            },
+        )
+        return result.first() is not None
+
+    async def get(self, event_id: str) -> StripeEvent:
+        """Raises `UnknownEvent`."""
+        query = select(StripeEvent).where(StripeEvent.event_id == event_id)
+        found = await self.session.scalar(query)
+        if found is None:
+            raise UnknownEvent
+        return found
+
+    async def claim_pending(self, event_id: str) -> StripeEvent | None:
+        """The event, locked, if it is still to be handled."""
+        query = (
+            select(StripeEvent)
+            .where(StripeEvent.event_id == event_id, StripeEvent.state == EventState.PENDING.value)
+            .with_for_update()
+        )
+        return await self.session.scalar(query)
+
+    async def settle(self, event_id: str, outcome: Outcome, at: datetime) -> None:
+        await self.session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.event_id == event_id)
+            .values(
+                state=outcome.state.value,
+                note=outcome.note,
+                handled_at=at if outcome.state is EventState.HANDLED else None,
+                last_error=None,
+            )
+        )
+
+    async def note_failure(self, event_id: str, error: str, state: EventState) -> None:
+        await self.session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.event_id == event_id, StripeEvent.state == EventState.PENDING.value)
+            .values(last_error=error[:_MAX_ERROR_LENGTH], state=state.value)
+        )
+
+    async def list_overdue(self, before: datetime, limit: int) -> list[str]:
+        """Ids of events received before *before* that nobody has handled, oldest first."""
+        query = (
+            select(StripeEvent.event_id)
+            .where(StripeEvent.state == EventState.PENDING.value, StripeEvent.received_at < before)
+            .order_by(StripeEvent.received_at)
+            .limit(limit)
+        )
+        return list((await self.session.scalars(query)).all())
+
+    async def list_for_operators(
+        self, request: PageRequest, *, state: EventState | None, kind: str | None
+    ) -> Page[StripeEvent]:
+        query = select(StripeEvent)
+        if state is not None:
+            query = query.where(StripeEvent.state == state.value)
+        if kind is not None:
+            query = query.where(StripeEvent.type == kind)
+        return await self.page(query, request, StripeEvent.id, lambda event: event.id)

@@ -1,0 +1,1 @@
+"""Receiving, handling and replaying what Stripe reports."""

@@ -1,0 +1,22 @@
+"""How the inbox is built."""
+
+from app.audit.service import AuditLog
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.http.provide import Services
+from app.infra.settings import Settings
+from app.kernel.clock import Clock
+from app.webhooks.repository import InboxRepository
+from app.webhooks.service.inbox import StripeInbox
+from app.webhooks.service.intake import StripeIntake
+
+
+def register(services: Services) -> None:
+    work, settings = services[UnitOfWork], services[Settings]
+    clock: Clock = services[Clock]  # type: ignore[type-abstract]
+    events = InboxRepository(work)
+    secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
+    services.add(StripeIntake, StripeIntake(work, events, clock, [s for s in secrets if s]))
+    services.add(
+        StripeInbox,
+        StripeInbox(work, events, clock, services[AuditLog], {}, livemode=settings.livemode),
+    )
