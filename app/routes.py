@@ -2,13 +2,17 @@
 
 from fastapi import APIRouter
 
+from app.auth.router import router as auth
 from app.catalog.router import router as catalog
 from app.infra.http import health
+from app.organizations.router import router as organizations
 from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"
 
 FEATURE_ROUTERS: tuple[APIRouter, ...] = (
+    auth,
+    organizations,
     catalog,
     webhooks,
 )

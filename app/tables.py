@@ -1,9 +1,12 @@
 """Imports every `models.py`, so that Alembic and the tests see all tables."""
 
 from app.audit import models as audit
+from app.auth import models as auth
 from app.catalog import models as catalog
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
+from app.organizations import models as organizations
+from app.users import models as users
 from app.webhooks import models as webhooks
 
 __all__ = ["PLATFORM_TABLES", "metadata"]
@@ -12,6 +15,12 @@ PLATFORM_TABLES: dict[str, str] = {
     audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",
     catalog.CatalogVersion.__tablename__: "every customer buys from the same catalog",
     idempotency.IdempotencyKey.__tablename__: "registration has a key before any tenant",
+    organizations.Organization.__tablename__: "it is the tenant itself",
+    users.User.__tablename__: "people exist before, between and across organizations",
+    auth.Session.__tablename__: "it is a person's, in one organization or in none",
+    auth.RefreshToken.__tablename__: "it is presented by someone who is not signed in",
+    auth.Revocation.__tablename__: "it is read while a caller is being verified",
+    auth.OneTimeToken.__tablename__: "it is presented by someone who is not signed in",
     rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
     webhooks.StripeEvent.__tablename__: "an event has no tenant until it is handled",
 }

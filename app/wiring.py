@@ -12,10 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import subscribers
 from app.audit import wiring as audit
+from app.auth import wiring as auth
 from app.catalog import wiring as catalog
+from app.catalog.service import CatalogService
 from app.gateways.mail import wiring as mail
 from app.gateways.stripe import wiring as stripe
 from app.infra.db.engine import Sessions, create_engine, create_sessions
+from app.infra.db.signals import Signals
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.idempotency import IdempotencyKeys, mark_effective
 from app.infra.http.provide import Services
@@ -25,15 +28,45 @@ from app.infra.lifecycle import Lifecycle
 from app.infra.security.secret import SigningSecret, signing_secret
 from app.infra.settings import Settings
 from app.kernel.clock import Clock, SystemClock
+from app.kernel.entitlements import Entitlements
+from app.organizations import wiring as organizations
+from app.organizations.domain import PlanAdvice
+from app.users import wiring as users
 from app.webhooks import wiring as webhooks
 
 Register = Callable[[Services], None]
+
+
+class CatalogAdvice:
+    """Answers what organizations ask about plans from the active catalog."""
+
+    def __init__(self, catalog: CatalogService) -> None:
+        self._catalog = catalog
+
+    def for_new_organization(self) -> Entitlements:
+        return self._catalog.active.free_entitlements()
+
+    def upgrade_for_feature(self, feature: str, plan: str) -> str | None:
+        return self._catalog.active.upgrade_for_feature(feature, plan)
+
+    def upgrade_for_seats(self, seats: int, plan: str) -> str | None:
+        return self._catalog.active.upgrade_for_seats(seats, plan)
+
+
+def _plan_advice(services: Services) -> None:
+    # Organizations and the catalog are neighbours and may not import each other.
+    services.add(PlanAdvice, CatalogAdvice(services[CatalogService]))  # type: ignore[type-abstract]
+
 
 FEATURES: tuple[Register, ...] = (
     mail.register,
     stripe.register,
     audit.register,
     catalog.register,
+    _plan_advice,
+    users.register,
+    organizations.register,
+    auth.register,
     webhooks.register,
 )
 
@@ -81,6 +114,8 @@ def build_services(
         RateLimiter(PostgresStorage(sessions, clock), clock, enabled=settings.rate_limits == "on"),
     )
     lifecycle.add(_nothing, engine.dispose)
+    signals = services.add(Signals, Signals(engine.url))
+    lifecycle.add(signals.start, signals.stop)
     if replace is not None:
         replace(services)
     for register in FEATURES:

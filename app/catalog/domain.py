@@ -255,6 +255,17 @@ class Catalog:
             (plan.key for plan in self._above(plan_key) if plan.covers(metric, quantity)), None
         )
 
+    def upgrade_for_seats(self, seats: int, plan_key: str) -> str | None:
+        """The lowest plan above *plan_key* with room for so many people."""
+        return next(
+            (
+                plan.key
+                for plan in self._above(plan_key)
+                if plan.seat_limit is None or plan.seat_limit >= seats
+            ),
+            None,
+        )
+
     def _above(self, plan_key: str) -> list[Plan]:
         held = self.plan(plan_key)
         rank = held.rank if held else -1

@@ -16,6 +16,7 @@ from app.gateways.mail.memory import MemoryMail
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
+from app.infra.security.passwords import Passwords
 from app.infra.settings import Settings
 from app.jobs import build_worker
 from app.kernel.clock import ManualClock
@@ -96,6 +97,9 @@ async def running(
     def with_fakes(services: Services) -> None:
         if replace is not None:
             replace(services)
+        if Passwords not in services:
+            # Argon2id all the same, but cheap: a test signs in hundreds of times.
+            services.add(Passwords, Passwords(memory_kib=256))
         if MailGateway not in services and not {"data_dir", "smtp_host"} & changes.keys():
             mail = services.add(MemoryMail, MemoryMail())
             services.add(MailGateway, mail)  # type: ignore[type-abstract]

@@ -126,6 +126,11 @@ class RateLimiter:
         wait = max(1, int(until - self._clock.now().timestamp()) + 1)
         raise LimitReached(retry_after_seconds=wait)
 
+    async def forgive(self, limit: str, *name: str) -> None:
+        """Forget the hits of *name* in this window."""
+        if self._enabled:
+            await self._storage.clear(parse(limit).key_for(*name))
+
     async def forget_expired(self) -> None:
         await self._storage.forget_expired()
 

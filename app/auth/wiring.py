@@ -1,0 +1,73 @@
+"""How sign-in is built."""
+
+from datetime import timedelta
+
+from app.audit.service import AuditLog
+from app.auth.repository import (
+    ApiKeyRepository,
+    RevocationRepository,
+    SessionRepository,
+)
+from app.auth.service import (
+    AccessTokens,
+    PrincipalCache,
+    ProfileService,
+    Resolver,
+    Secrets,
+    SessionService,
+    SignInService,
+)
+from app.infra.db.signals import Signals
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.http.principal import PrincipalResolver
+from app.infra.http.provide import Services
+from app.infra.http.rate_limit import RateLimiter
+from app.infra.security.secret import SigningSecret
+from app.infra.settings import Settings
+from app.kernel.clock import Clock
+from app.organizations.service import OrganizationService
+from app.users.service import UserService
+
+
+def register(services: Services) -> None:
+    work = services[UnitOfWork]
+    clock = services[Clock]  # type: ignore[type-abstract]
+    settings = services[Settings]
+    users, organizations = services[UserService], services[OrganizationService]
+    secrets = Secrets(services[SigningSecret])
+    access_tokens = AccessTokens(
+        services[SigningSecret], timedelta(hours=settings.jwt_expiry_hours), clock
+    )
+    session_rows, keys = SessionRepository(work), ApiKeyRepository(work)
+    sessions = services.add(
+        SessionService,
+        SessionService(
+            work,
+            session_rows,
+            access_tokens,
+            secrets,
+            timedelta(days=settings.refresh_token_expiry_days),
+            services[AuditLog],
+            clock,
+        ),
+    )
+    services.add(
+        SignInService,
+        SignInService(work, users, organizations, sessions, services[RateLimiter]),
+    )
+    services.add(ProfileService, ProfileService(work, users, organizations, keys, clock))
+    services.add(
+        PrincipalResolver,  # type: ignore[type-abstract]
+        Resolver(
+            work,
+            session_rows,
+            RevocationRepository(work),
+            keys,
+            users,
+            organizations,
+            access_tokens,
+            secrets,
+            PrincipalCache(services[Signals]),
+            clock,
+        ),
+    )

@@ -1,0 +1,218 @@
+"""Roles, seats, windows, and the questions that others answer for organizations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from app.kernel.entitlements import Entitlements, LimitPolicy, MetricLimit
+from app.kernel.ids import OrganizationId, UserId
+from app.kernel.periods import Period, calendar_month
+from app.kernel.principal import Permission
+
+HEADLINE_METRIC = "debates"
+"""What `GET /organizations/{id}` counts; the rest is in `GET /billing/quota`."""
+
+INVITE_LIFETIME = timedelta(days=7)
+
+
+class Role(StrEnum):
+    """What someone is in an organization."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    BILLING = "billing"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+_SEES = frozenset(
+    {
+        Permission.ORGANIZATION_READ,
+        Permission.MEMBERS_READ,
+        Permission.BILLING_READ,
+        Permission.USAGE_READ,
+        Permission.BUDGETS_READ,
+    }
+)
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.OWNER: frozenset(Permission),
+    Role.ADMIN: frozenset(Permission) - {Permission.ORGANIZATION_TRANSFER},
+    Role.BILLING: _SEES
+    | {
+        Permission.BILLING_WRITE,
+        Permission.BUDGETS_WRITE,
+        Permission.BUDGETS_EXCEED,
+        Permission.AUDIT_READ,
+    },
+    Role.MEMBER: _SEES | {Permission.USAGE_WRITE, Permission.API_KEYS_READ},
+    Role.VIEWER: _SEES,
+}
+"""What each role may do; fixed, so that a role means the same in every organization."""
+
+WHILE_SUSPENDED = _SEES | {Permission.BILLING_WRITE, Permission.AUDIT_READ}
+"""What is left of any role while the organization is suspended: look, and pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A customer: the tenant that everything else belongs to."""
+
+    id: OrganizationId
+    name: str
+    slug: str
+    entitlements: Entitlements
+    stripe_customer_id: str | None
+    is_suspended: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What someone is in which organization."""
+
+    organization_id: OrganizationId
+    user_id: UserId
+    role: Role
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """An organization as one of its people sees it in a list."""
+
+    organization: Organization
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What someone may do in an organization now, for whoever verifies callers."""
+
+    organization_id: OrganizationId
+    role: Role
+    permissions: frozenset[Permission]
+    features: frozenset[str]
+    is_suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """How many people belong or are invited, and how many may."""
+
+    used: int
+    limit: int | None
+
+    def has_room_for(self, more: int) -> bool:
+        return self.limit is None or self.used + more <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """An organization with what is left of its plan. Counts debates, the headline metric."""
+
+    organization: Organization
+    window: Period
+    used: Decimal
+    held: Decimal
+    seats: Seats
+
+    @property
+    def limit(self) -> Decimal | None:
+        granted = self.organization.entitlements.limits.get(HEADLINE_METRIC)
+        return granted.limit if granted is not None else None
+
+    @property
+    def remaining(self) -> Decimal | None:
+        if self.limit is None:
+            return None
+        return max(self.limit - self.used - self.held, Decimal(0))
+
+    @property
+    def is_at_limit(self) -> bool:
+        return self.remaining is not None and self.remaining <= 0
+
+
+class PlanAdvice(Protocol):
+    """What organizations ask about plans; `wiring` supplies the catalog."""
+
+    def for_new_organization(self) -> Entitlements:
+        """What an organization may use before it pays."""
+        ...
+
+    def upgrade_for_feature(self, feature: str, plan: str) -> str | None:
+        """The lowest plan above *plan* that includes *feature*."""
+        ...
+
+    def upgrade_for_seats(self, seats: int, plan: str) -> str | None:
+        """The lowest plan above *plan* that has at least so many *seats*."""
+        ...
+
+
+class UsageReader(Protocol):
+    """What an organization has used of a metric in its current window; `usage` supplies it."""
+
+    async def used(self, organization_id: OrganizationId, metric: str) -> tuple[Decimal, Decimal]:
+        """The quantity used, and the quantity held by reservations."""
+        ...
+
+
+def permissions_of(role: Role, *, is_suspended: bool) -> frozenset[Permission]:
+    granted = PERMISSIONS[role]
+    return granted & WHILE_SUSPENDED if is_suspended else granted
+
+
+def current_window(window: Period | None, at: datetime) -> Period:
+    """The quota window at *at*: the subscription's while it lasts, else the calendar month.
+
+    A paid window that has run out without its successor keeps counting until the paid invoice
+    opens the next one (rule 9).
+    """
+    return window if window is not None else calendar_month(at)
+
+
+def closed_part(previous: Period | None, following: Period | None, at: datetime) -> Period | None:
+    """What of the window before a change at *at* is over, or None when nothing of it passed."""
+    start_of_next = following.start if following is not None else at
+    old = previous if previous is not None else calendar_month(start_of_next)
+    end = min(old.end, start_of_next)
+    return Period(old.start, end) if old.start < end else None
+
+
+def limits_to_json(limits: Mapping[str, MetricLimit]) -> dict[str, Any]:
+    return {
+        metric: {
+            "limit": None if item.limit is None else str(item.limit),
+            "policy": item.policy.value,
+        }
+        for metric, item in limits.items()
+    }
+
+
+def limits_from_json(stored: Mapping[str, Any]) -> dict[str, MetricLimit]:
+    return {
+        metric: MetricLimit(
+            None if item["limit"] is None else Decimal(item["limit"]), LimitPolicy(item["policy"])
+        )
+        for metric, item in stored.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """An invitation that waits for its answer."""
+
+    id: UUID
+    organization_id: OrganizationId
+    email: str
+    role: Role
+    invited_by: UserId
+    created_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None

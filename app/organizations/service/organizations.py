@@ -1,0 +1,256 @@
+"""Organizations themselves: opening them, what their plan grants, their quota windows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from slugify import slugify
+
+from app.audit.service import AuditLog
+from app.infra.db.signals import Signals
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.security.tokens import random_token
+from app.kernel.clock import Clock
+from app.kernel.entitlements import Entitlements
+from app.kernel.errors import Conflict
+from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
+from app.kernel.periods import Period, calendar_month
+from app.organizations import domain
+from app.organizations.domain import (
+    Access,
+    Belonging,
+    PlanAdvice,
+    Role,
+    closed_part,
+    current_window,
+    permissions_of,
+)
+from app.organizations.errors import OrganizationNotFound, StripeCustomerTaken
+from app.organizations.models import Membership, Organization
+from app.organizations.repository import (
+    MemberRepository,
+    OrganizationRepository,
+    QuotaWindowRepository,
+)
+
+_SLUG_LENGTH = 48
+_SLUG_ATTEMPTS = 5
+
+
+class NoFreeSlug(Conflict):
+    """No name for the organization's address was free; try again."""
+
+    code = "slug_taken"
+
+
+def organization_signal(organization_id: OrganizationId) -> str:
+    """What other processes hear when rights inside an organization have changed."""
+    return f"organization:{organization_id}"
+
+
+class OrganizationService:
+    """Organizations and the snapshot of their plan. Methods join the unit of work around them."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        organizations: OrganizationRepository,
+        members: MemberRepository,
+        windows: QuotaWindowRepository,
+        plans: PlanAdvice,
+        audit: AuditLog,
+        signals: Signals,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._organizations = organizations
+        self._members = members
+        self._windows = windows
+        self._plans = plans
+        self._audit = audit
+        self._signals = signals
+        self._clock = clock
+
+    async def create(self, name: str, owner_id: UserId) -> domain.Organization:
+        """Open an organization that *owner_id* owns, with what the catalog grants for nothing."""
+        now = self._clock.now()
+        organization_id = OrganizationId(new_id())
+        async with self._work.begin(organization_id):
+            organization = Organization(
+                id=organization_id, name=name, is_suspended=False, created_at=now
+            )
+            organization.entitlements = self._plans.for_new_organization()
+            await self._store_under_a_free_slug(organization)
+            self._members.add(
+                Membership(
+                    organization_id=organization_id,
+                    user_id=owner_id,
+                    role=Role.OWNER.value,
+                    joined_at=now,
+                )
+            )
+            self._audit.record(
+                "organizations.created",
+                encode_id("org", organization_id),
+                organization_id=organization_id,
+                after={"name": name, "slug": organization.slug, "plan": organization.plan},
+            )
+            return organization.to_domain()
+
+    async def get(self, organization_id: OrganizationId) -> domain.Organization:
+        """Raises `OrganizationNotFound`."""
+        async with self._work.begin(organization_id):
+            return (await self._organizations.get(organization_id)).to_domain()
+
+    async def rename(self, organization_id: OrganizationId, name: str) -> domain.Organization:
+        """Give it another name; its slug stays, because links may carry it."""
+        async with self._work.begin(organization_id):
+            organization = await self._organizations.claim(organization_id)
+            if organization.name != name:
+                self._audit.record(
+                    "organizations.renamed",
+                    encode_id("org", organization_id),
+                    organization_id=organization_id,
+                    before={"name": organization.name},
+                    after={"name": name},
+                )
+                organization.name = name
+            return organization.to_domain()
+
+    async def list_for_user(self, user_id: UserId) -> list[Belonging]:
+        """Every organization someone belongs to, the one they joined first in front."""
+        async with self._work.begin_platform():
+            rows = await self._members.list_of_user_for_platform(user_id)
+            return [Belonging(found.to_domain(), Role(row.role)) for row, found in rows]
+
+    async def find_access(self, organization_id: OrganizationId, user_id: UserId) -> Access | None:
+        """What someone may do here now; None for strangers."""
+        async with self._work.begin(organization_id):
+            membership = await self._members.find(organization_id, user_id)
+            organization = await self._organizations.find(organization_id)
+            if membership is None or organization is None:
+                return None
+            role = Role(membership.role)
+            return Access(
+                organization_id=organization_id,
+                role=role,
+                permissions=permissions_of(role, is_suspended=organization.is_suspended),
+                features=frozenset(organization.features),
+                is_suspended=organization.is_suspended,
+            )
+
+    async def get_access(self, organization_id: OrganizationId, user_id: UserId) -> Access:
+        """As `find_access`. Raises `OrganizationNotFound` for strangers."""
+        access = await self.find_access(organization_id, user_id)
+        if access is None:
+            raise OrganizationNotFound
+        return access
+
+    async def entitlements(self, organization_id: OrganizationId) -> Entitlements:
+        """What the plan grants now. Raises `OrganizationNotFound`."""
+        return (await self.get(organization_id)).entitlements
+
+    async def apply_entitlements(
+        self, organization_id: OrganizationId, granted: Entitlements
+    ) -> None:
+        """Replace what the organization may use; joins the caller's unit.
+
+        A change of window keeps the old one in the history as far as it has passed. Repeating the
+        call changes nothing. People beyond a smaller seat limit stay; nobody can be added.
+        """
+        async with self._work.begin(organization_id):
+            organization = await self._organizations.claim(organization_id)
+            before = organization.entitlements
+            if before == granted:
+                return
+            if before.window != granted.window:
+                passed = closed_part(before.window, granted.window, self._clock.now())
+                if passed is not None:
+                    await self._windows.keep(organization_id, passed, before.plan)
+            organization.entitlements = granted
+            self._audit.record(
+                "organizations.entitlements_changed",
+                encode_id("org", organization_id),
+                organization_id=organization_id,
+                before=_shown(before),
+                after=_shown(granted),
+            )
+            await self._signals.send(self._work.session, organization_signal(organization_id))
+
+    async def window_at(self, organization_id: OrganizationId, instant: datetime) -> Period:
+        """The quota window in which something that happened at *instant* counts."""
+        async with self._work.begin(organization_id):
+            past = await self._windows.find(organization_id, instant)
+            if past is not None:
+                return Period(past.starts_at, past.ends_at)
+            organization = await self._organizations.get(organization_id)
+        window = organization.window
+        if window is not None and instant < window.start:
+            return calendar_month(instant)
+        return current_window(window, instant)
+
+    async def set_stripe_customer(self, organization_id: OrganizationId, customer_id: str) -> None:
+        """Tie the organization to its customer at Stripe, for good. Repeating it is fine.
+
+        Raises `StripeCustomerTaken` when either side is tied already.
+        """
+        async with self._work.begin(organization_id):
+            organization = await self._organizations.claim(organization_id)
+            if organization.stripe_customer_id == customer_id:
+                return
+            other = await self._organizations.find_by_stripe_customer(customer_id)
+            if organization.stripe_customer_id is not None or other is not None:
+                raise StripeCustomerTaken
+            organization.stripe_customer_id = customer_id
+            self._audit.record(
+                "organizations.stripe_customer_set",
+                encode_id("org", organization_id),
+                organization_id=organization_id,
+                after={"stripe_customer_id": customer_id},
+            )
+
+    async def find_by_stripe_customer(self, customer_id: str) -> domain.Organization | None:
+        async with self._work.begin_platform():
+            organization = await self._organizations.find_by_stripe_customer(customer_id)
+            return organization.to_domain() if organization else None
+
+    async def suspend(self, organization_id: OrganizationId, reason: str) -> None:
+        """Leave its people only looking and paying, and its API keys nothing, until `restore`."""
+        await self._set_suspended(organization_id, value=True, reason=reason)
+
+    async def restore(self, organization_id: OrganizationId, reason: str) -> None:
+        await self._set_suspended(organization_id, value=False, reason=reason)
+
+    async def _set_suspended(
+        self, organization_id: OrganizationId, *, value: bool, reason: str
+    ) -> None:
+        async with self._work.begin(organization_id):
+            organization = await self._organizations.claim(organization_id)
+            if organization.is_suspended == value:
+                return
+            organization.is_suspended = value
+            self._audit.record(
+                "organizations.suspended" if value else "organizations.restored",
+                encode_id("org", organization_id),
+                organization_id=organization_id,
+                reason=reason,
+            )
+            await self._signals.send(self._work.session, organization_signal(organization_id))
+
+    async def _store_under_a_free_slug(self, organization: Organization) -> None:
+        slug = slugify(organization.name, max_length=_SLUG_LENGTH) or "organization"
+        organization.slug = slug
+        for _ in range(_SLUG_ATTEMPTS):
+            if await self._organizations.add_unless_slug_taken(organization):
+                return
+            organization.slug = f"{slug}-{random_token(6).lower()}"
+        raise NoFreeSlug
+
+
+def _shown(granted: Entitlements) -> dict[str, object]:
+    return {
+        "plan": granted.plan,
+        "seat_limit": granted.seat_limit,
+        "window_start": granted.window.start if granted.window else None,
+        "window_end": granted.window.end if granted.window else None,
+    }

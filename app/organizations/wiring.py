@@ -1,0 +1,46 @@
+"""How organizations are built."""
+
+from app.audit.service import AuditLog
+from app.infra.db.signals import Signals
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.http.provide import Services
+from app.kernel.clock import Clock
+from app.organizations.domain import PlanAdvice, UsageReader
+from app.organizations.repository import (
+    InviteRepository,
+    MemberRepository,
+    OrganizationRepository,
+    QuotaWindowRepository,
+)
+from app.organizations.service import OrganizationService, OverviewService
+
+
+def register(services: Services) -> None:
+    work = services[UnitOfWork]
+    clock = services[Clock]  # type: ignore[type-abstract]
+    organizations = OrganizationRepository(work)
+    members = MemberRepository(work)
+    invites = InviteRepository(work)
+    services.add(
+        OrganizationService,
+        OrganizationService(
+            work,
+            organizations,
+            members,
+            QuotaWindowRepository(work),
+            services[PlanAdvice],  # type: ignore[type-abstract]
+            services[AuditLog],
+            services[Signals],
+            clock,
+        ),
+    )
+
+    def usage() -> UsageReader | None:
+        # `usage` stands above organizations and registers later, or in a small deployment never.
+        if UsageReader not in services:
+            return None
+        return services[UsageReader]  # type: ignore[type-abstract]
+
+    services.add(
+        OverviewService, OverviewService(work, organizations, members, invites, usage, clock)
+    )

@@ -1,0 +1,79 @@
+"""Long passwords that are guessed first: words with years, keyboard walks, doubled words."""
+
+_LIST = """
+012345678901 0123456789012 01234567890123 098765432109 0987654321098 111222333444 112233445566
+123123123123 123412341234 123456123456 123456789012 1234567890123 12345678901234 123456789012345
+1234567890123456 1234567890qwerty 1q2w3e4r5t6y 1q2w3e4r5t6y7u8i 1qaz2wsx3edc 1qaz2wsx3edc4rfv
+987654321098 9876543210987 a1b2c3d4e5f6 aabbccddeeff abc123abc123 abcd1234abcd abcdef123456
+abcdefgh123! abcdefgh1234 abcdefgh1234! abcdefgh12345 abcdefgh123456 abcdefgh2024 abcdefgh2024!
+abcdefgh2025 abcdefgh2025! abcdefgh2026 abcdefgh2026! abcdefghabcdefgh abcdefghijkl
+abcdefghijkl123 abcdefghijkl123! abcdefghijkl1234 abcdefghijkl1234! abcdefghijkl12345
+abcdefghijkl123456 abcdefghijkl2024 abcdefghijkl2024! abcdefghijkl2025 abcdefghijkl2025!
+abcdefghijkl2026 abcdefghijkl2026! abcdefghijklabcdefghijkl abcdefghijklm abcdefghijklmnop
+abcdefghijklmnopqrstuvwxyz access123456 accessaccess admin1234567 admin12345678 admin123456789
+adminadminadmin administrator administrator1 administrator123 administrator123! administrator1234
+administrator1234! administrator12345 administrator123456 administrator2024 administrator2024!
+administrator2025 administrator2025! administrator2026 administrator2026!
+administratoradministrator america123456 aragora12345 aragorabilling arsenal12345 asdf1234asdf1234
+asdfasdfasdf asdfghjkl123 asdfghjkl123! asdfghjkl1234 asdfghjkl1234! asdfghjkl12345
+asdfghjkl123456 asdfghjkl2024 asdfghjkl2024! asdfghjkl2025 asdfghjkl2025! asdfghjkl2026
+asdfghjkl2026! asdfghjklasdfghjkl asdfghjklzxcvbnm barcelona123 barcelona1234 baseball123!
+baseball1234 baseball1234! baseball12345 baseball123456 baseball2024 baseball2024! baseball2025
+baseball2025! baseball2026 baseball2026! baseballbaseball batmanbatman billing1234! billing12345
+billing123456 billing2024! billing2025! billing2026! billingbilling blink182blink182 butterfly123
+butterfly1234 changeme123! changeme1234 changeme1234! changeme12345 changeme123456 changeme2024
+changeme2024! changeme2025 changeme2025! changeme2026 changeme2026! changemechangeme
+changemeplease charlie1234! charlie12345 charlie123456 charlie2024! charlie2025! charlie2026!
+charliecharlie chelsea12345 chocolate123 chocolate1234 computer123! computer1234 computer1234!
+computer12345 computer123456 computer2024 computer2024! computer2025 computer2025! computer2026
+computer2026! computercomputer contrasena123 contrasena123! contrasena1234 contrasena1234!
+contrasena12345 contrasena123456 contrasena2024 contrasena2024! contrasena2025 contrasena2025!
+contrasena2026 contrasena2026! contrasenacontrasena correcthorsebatterystaple corvette1234
+default1234! default12345 default123456 default2024! default2025! default2026! defaultdefault
+defaultpassword demo12345678 demodemodemo dragon123456 dragondragon dropbox12345 facebook1234
+football123! football1234 football1234! football12345 football123456 football2024 football2024!
+football2025 football2025! football2026 football2026! footballfootball freedom1234! freedom12345
+freedom123456 freedom2024! freedom2025! freedom2026! freedomfreedom fuckyoufuckyou googlegoogle
+guest1234567 hellohellohello helloworld123 helloworld1234 iamthebest123 ihateyou1234 iloveyou123!
+iloveyou1234 iloveyou1234! iloveyou12345 iloveyou123456 iloveyou2024 iloveyou2024! iloveyou2025
+iloveyou2025! iloveyou2026 iloveyou2026! iloveyouforever iloveyouiloveyou iloveyousomuch
+internet123! internet1234 internet1234! internet12345 internet123456 internet2024 internet2024!
+internet2025 internet2025! internet2026 internet2026! internetinternet jennifer123! jennifer1234
+jennifer1234! jennifer12345 jennifer123456 jennifer2024 jennifer2024! jennifer2025 jennifer2025!
+jennifer2026 jennifer2026! jenniferjennifer juventus1234 letmein1234! letmein12345 letmein123456
+letmein2024! letmein2025! letmein2026! letmeinletmein letmeinplease linkedin1234 liverpool123
+liverpool1234 login1234567 london123456 lovelovelove manchester123 master123456 mastermaster
+masterpassword michael1234! michael12345 michael123456 michael2024! michael2025! michael2026!
+michaelmichael minecraft123 minecraft1234 monkey123456 monkeymonkey motdepasse123 motdepasse123!
+motdepasse1234 motdepasse1234! motdepasse12345 motdepasse123456 motdepasse2024 motdepasse2024!
+motdepasse2025 motdepasse2025! motdepasse2026 motdepasse2026! motdepassemotdepasse mustang12345
+mypassword123 mypassword1234 newyork12345 p@ssw0rd1234 p@ssw0rd12345 p@ssword1234 p@ssword12345
+passw0rd1234 passw0rd12345 password123! password1234 password1234! password12345 password123456
+password1234567 password12345678 password123456789 password1234567890 password2024 password2024!
+password2025 password2025! password2026 password2026! passwordpassword passwort123! passwort1234
+passwort1234! passwort12345 passwort123456 passwort2024 passwort2024! passwort2025 passwort2025!
+passwort2026 passwort2026! passwortpasswort pokemon12345 princess123! princess1234 princess1234!
+princess12345 princess123456 princess2024 princess2024! princess2025 princess2025! princess2026
+princess2026! princessprincess q1w2e3r4t5y6 qazwsxedcrfv qwerty123456 qwerty1234567 qwerty12345678
+qwerty123456789 qwerty1234567890 qwertyqwerty qwertyuiop123 qwertyuiop123! qwertyuiop1234
+qwertyuiop1234! qwertyuiop12345 qwertyuiop123456 qwertyuiop2024 qwertyuiop2024! qwertyuiop2025
+qwertyuiop2025! qwertyuiop2026 qwertyuiop2026! qwertyuiopas qwertyuiopasdf qwertyuiopasdfghjkl
+qwertyuiopasdfghjklzxcvbnm qwertyuiopqwertyuiop rootrootroot samsung12345 secret123456
+secretpassword secretpassword1 secretsecret shadow123456 shadowshadow spongebob123 starwars123!
+starwars1234 starwars1234! starwars12345 starwars123456 starwars2024 starwars2024! starwars2025
+starwars2025! starwars2026 starwars2026! starwarsstarwars sunshine123! sunshine1234 sunshine1234!
+sunshine12345 sunshine123456 sunshine2024 sunshine2024! sunshine2025 sunshine2025! sunshine2026
+sunshine2026! sunshinesunshine superman123! superman1234 superman1234! superman12345
+superman123456 superman2024 superman2024! superman2025 superman2025! superman2026 superman2026!
+supermansuperman supersecret123 supersecretpassword temporarypassword temppassword temppassword123
+test12345678 testing12345 testtest1234 testtesttest thisisapassword thisismypassword topsecret123
+trustno1trustno1 trustnoone123 trustnoone123! trustnoone1234 trustnoone1234! trustnoone12345
+trustnoone123456 trustnoone2024 trustnoone2024! trustnoone2025 trustnoone2025! trustnoone2026
+trustnoone2026! trustnoonetrustnoone user12345678 welcome1234! welcome12345 welcome123456
+welcome2024! welcome2025! welcome2026! welcomehome123 welcometojungle welcomewelcome whatever123!
+whatever1234 whatever1234! whatever12345 whatever123456 whatever2024 whatever2024! whatever2025
+whatever2025! whatever2026 whatever2026! whateverwhatever winter2025winter zaq12wsxcde3
+zxcvbnm1234! zxcvbnm12345 zxcvbnm123456 zxcvbnm2024! zxcvbnm2025! zxcvbnm2026! zxcvbnmzxcvbnm
+"""
+
+KNOWN_PASSWORDS = frozenset(_LIST.split())

@@ -1,0 +1,154 @@
+"""What can be done with people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from app.audit.service import AuditLog
+from app.infra.db.signals import Signals
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.security.passwords import Passwords
+from app.kernel.clock import Clock
+from app.kernel.ids import UserId, encode_id, new_id
+from app.users.domain import Person, VerifiedPassword, normalize_email, weakness_of
+from app.users.errors import EmailTaken, InvalidCredentials, UserNotFound, WeakPassword
+from app.users.events import EmailVerificationRequested
+from app.users.models import User
+from app.users.repository import UserRepository
+
+
+def user_signal(user_id: UserId) -> str:
+    """What other processes hear when someone's rights have changed."""
+    return f"user:{user_id}"
+
+
+class UserService:
+    """Accounts of people. Methods join the unit of work around them."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        users: UserRepository,
+        passwords: Passwords,
+        audit: AuditLog,
+        signals: Signals,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._users = users
+        self._passwords = passwords
+        self._audit = audit
+        self._signals = signals
+        self._clock = clock
+
+    async def hash_password(self, password: str, *, about: tuple[str, ...] = ()) -> str:
+        """Hash a new password, outside any unit: it takes a while. Raises `WeakPassword`."""
+        reason = weakness_of(password, about=about)
+        if reason is not None:
+            raise WeakPassword(reason=reason)
+        return await self._passwords.hash(password)
+
+    async def create(
+        self,
+        email: str,
+        name: str,
+        password_hash: str,
+        *,
+        is_operator: bool = False,
+        is_verified: bool = False,
+    ) -> Person:
+        """Open an account. Of two at once with one address, one raises `EmailTaken`."""
+        now = self._clock.now()
+        user = User(
+            id=new_id(),
+            email=normalize_email(email),
+            name=name,
+            password_hash=password_hash,
+            is_operator=is_operator,
+            email_verified_at=now if is_verified else None,
+            created_at=now,
+        )
+        async with self._work.begin_platform():
+            if not await self._users.add_unless_taken(user):
+                raise EmailTaken
+            person = user.to_domain()
+            self._audit.record(
+                "users.created",
+                encode_id("usr", user.id),
+                organization_id=None,
+                after={"email": user.email, "name": name, "is_operator": is_operator},
+                actor=f"user:{user.id}",
+            )
+            if not is_verified:
+                self._work.announce(EmailVerificationRequested(user.id))
+        return person
+
+    async def find(self, user_id: UserId) -> Person | None:
+        async with self._work.begin_platform():
+            user = await self._users.find(user_id)
+            return user.to_domain() if user else None
+
+    async def get(self, user_id: UserId) -> Person:
+        """Raises `UserNotFound`."""
+        person = await self.find(user_id)
+        if person is None:
+            raise UserNotFound
+        return person
+
+    async def find_by_email(self, email: str) -> Person | None:
+        async with self._work.begin_platform():
+            user = await self._users.find_by_email(normalize_email(email))
+            return user.to_domain() if user else None
+
+    async def find_many(self, user_ids: Collection[UserId]) -> dict[UserId, Person]:
+        async with self._work.begin_platform():
+            return {UserId(u.id): u.to_domain() for u in await self._users.find_many(user_ids)}
+
+    async def rename(self, user_id: UserId, name: str) -> None:
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if user.name == name:
+                return
+            self._audit.record(
+                "users.renamed",
+                encode_id("usr", user_id),
+                organization_id=None,
+                before={"name": user.name},
+                after={"name": name},
+            )
+            user.name = name
+
+    async def verify_password(self, email: str, password: str) -> VerifiedPassword | None:
+        """Check a password, outside any unit; None takes as long for unknown as for wrong.
+
+        The answer is about the hash as it was read: redeem it with `record_sign_in`.
+        """
+        async with self._work.begin_platform():
+            user = await self._users.find_by_email(normalize_email(email))
+            person = user.to_domain() if user else None
+            stored = user.password_hash if user else None
+        checked = await self._passwords.verify(password, stored)
+        if person is None or stored is None or not checked.is_correct:
+            return None
+        return VerifiedPassword(person, stored, checked.replacement)
+
+    async def record_sign_in(self, verified: VerifiedPassword) -> Person:
+        """Note the sign-in and replace an outdated hash.
+
+        Raises `InvalidCredentials` when the password has been changed since it was checked: a
+        sign-in that began with the old one must not outlive it.
+        """
+        async with self._work.begin_platform():
+            user = await self._users.claim(verified.person.id)
+            if user.password_hash != verified.seen_hash:
+                raise InvalidCredentials
+            user.last_login_at = self._clock.now()
+            if verified.replacement is not None:
+                user.password_hash = verified.replacement
+                self._audit.record(
+                    "users.password_hash_upgraded",
+                    encode_id("usr", user.id),
+                    organization_id=None,
+                    actor=f"user:{user.id}",
+                )
+            return user.to_domain()
