@@ -8,8 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
+from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.principal import CSRF_HEADER, SESSION_COOKIE, current_principal
 from app.infra.http.problems import MEDIA_TYPE
 
@@ -88,7 +89,10 @@ def _complete(document: dict[str, Any], app: FastAPI) -> None:
     schemas.pop("ValidationError", None)
     schemas["Problem"] = _PROBLEM
     components["securitySchemes"] = _SCHEMES
-    for route in _api_routes(app):
+    # Included routers keep their routes to themselves; the contexts know the full paths.
+    for route in iter_route_contexts(app.routes):
+        if not isinstance(route.original_route, APIRoute):
+            continue
         operations = document["paths"].get(route.path_format, {})
         for method in route.methods or ():
             operation = operations.get(method.lower())
@@ -96,12 +100,12 @@ def _complete(document: dict[str, Any], app: FastAPI) -> None:
                 _complete_operation(operation, route, method)
 
 
-def _complete_operation(operation: dict[str, Any], route: APIRoute, method: str) -> None:
+def _complete_operation(operation: dict[str, Any], route: RouteContext, method: str) -> None:
     statuses = list(_ALWAYS)
     if _asks_who_calls(route.dependant):
         operation["security"] = [{name: []} for name in _SCHEMES]
         statuses += _AUTHENTICATED
-    elif "{" in route.path_format:
+    elif "{" in (route.path_format or ""):
         statuses.append(404)
     if method not in {"GET", "HEAD"}:
         statuses += _UNSAFE
@@ -115,7 +119,7 @@ def _complete_operation(operation: dict[str, Any], route: APIRoute, method: str)
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},
                 "description": "The same key and body give the first answer again.",
             }
-        ) if route.__class__.__name__ == "IdempotentRoute" else None
+        ) if isinstance(route.original_route, IdempotentRoute) else None
     responses = operation.setdefault("responses", {})
     responses.pop("422", None)
     for status in sorted(set(statuses)):
@@ -129,7 +133,3 @@ def _asks_who_calls(dependant: Dependant) -> bool:
     return dependant.call is current_principal or any(
         _asks_who_calls(inner) for inner in dependant.dependencies
     )
-
-
-def _api_routes(app: FastAPI) -> list[APIRoute]:
-    return [route for route in app.routes if isinstance(route, APIRoute)]
