@@ -6,6 +6,7 @@ from app.auth.router import router as auth
 from app.catalog.router import router as catalog
 from app.infra.http import health
 from app.organizations.router import router as organizations
+from app.pricing import router as pricing
 from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"
@@ -14,6 +15,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     auth,
     organizations,
     catalog,
+    pricing.router,
+    pricing.operators,
     webhooks,
 )
 

@@ -6,6 +6,7 @@ from app.catalog import models as catalog
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
 from app.organizations import models as organizations
+from app.pricing import models as pricing
 from app.users import models as users
 from app.webhooks import models as webhooks
 
@@ -21,6 +22,9 @@ PLATFORM_TABLES: dict[str, str] = {
     auth.RefreshToken.__tablename__: "it is presented by someone who is not signed in",
     auth.Revocation.__tablename__: "it is read while a caller is being verified",
     auth.OneTimeToken.__tablename__: "it is presented by someone who is not signed in",
+    pricing.LlmPrice.__tablename__: "providers charge every organization alike",
+    pricing.LlmModelAlias.__tablename__: "a model's names are the same for everyone",
+    pricing.PriceBookState.__tablename__: "one version for the whole price book",
     rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
     webhooks.StripeEvent.__tablename__: "an event has no tenant until it is handled",
 }

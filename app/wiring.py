@@ -31,6 +31,7 @@ from app.kernel.clock import Clock, SystemClock
 from app.kernel.entitlements import Entitlements
 from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
+from app.pricing import wiring as pricing
 from app.users import wiring as users
 from app.webhooks import wiring as webhooks
 
@@ -67,6 +68,7 @@ FEATURES: tuple[Register, ...] = (
     users.register,
     organizations.register,
     auth.register,
+    pricing.register,
     webhooks.register,
 )
 
