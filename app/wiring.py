@@ -90,6 +90,7 @@ def build_services(
     services.add(Settings, settings)
     clock = services.add(Clock, clock or SystemClock())  # type: ignore[type-abstract]
     lifecycle = services.add(Lifecycle, Lifecycle(settings.env))
+    lifecycle.parts["database"] = "embedded" if settings.database_embedded else "real"
     engine = services.add(
         AsyncEngine,
         create_engine(

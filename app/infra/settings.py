@@ -54,6 +54,8 @@ class Settings(BaseSettings):
 
     # Database
     database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    # Set by `serve` for the processes that it gives an embedded server.
+    database_embedded: bool = Field(False, validation_alias="ARAGORA_DATABASE_EMBEDDED")
     database_pool_size: int = Field(8, ge=2, le=200, validation_alias="ARAGORA_DATABASE_POOL_SIZE")
 
     # People

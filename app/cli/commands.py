@@ -1,0 +1,71 @@
+"""The commands, each a line in `--help` and a call."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from app.infra.settings import Settings
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Runs the billing service. Everything is configured by the environment, see .env.example.",
+)
+
+
+def main() -> None:
+    commands()
+
+
+@commands.command()
+def serve(
+    *,
+    sandbox: Annotated[
+        bool, typer.Option(help="Outside production, stand in for Stripe when it has no key.")
+    ] = True,
+) -> None:
+    """Serve the API, with an embedded PostgreSQL and a Stripe sandbox where none is configured."""
+    from app.cli.serve import serve_until_stopped
+
+    raise typer.Exit(serve_until_stopped(_settings(), with_sandbox=sandbox))
+
+
+@commands.command()
+def worker() -> None:
+    """Run background jobs in this process, beside a `serve` with ARAGORA_JOBS=separate."""
+    from app.cli.worker import work_until_stopped
+
+    raise typer.Exit(work_until_stopped(_settings()))
+
+
+@commands.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; `serve` does so by itself when it starts."""
+    from app.cli.database import database
+    from app.infra.db.migrate import upgrade_now
+
+    with database(_settings()) as url:
+        upgrade_now(url)
+    typer.echo("The database has the newest schema.")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as problem:
+        _refuse(problem)
+
+
+def _refuse(problem: ValidationError) -> NoReturn:
+    # The values stay out of it: one of them may be a secret.
+    for error in problem.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in error["loc"])
+        typer.echo(
+            f"{name + ': ' if name else ''}{error['msg'].removeprefix('Value error, ')}", err=True
+        )
+    sys.exit(2)
