@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 # A child that lived this long did not fail because of how it was started.
 _SETTLED_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 10.0
+_STDIN = 0
 
 
 class Child:
@@ -119,9 +120,12 @@ class Child:
 
 def wait_for_word() -> None:
     """In a child: wait until the parent has told it the rest of its environment."""
-    line = sys.stdin.buffer.readline()
-    if not line:
-        sys.exit(0)
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.read(_STDIN, 65_536)
+        if not part:
+            sys.exit(0)
+        line += part
     os.environ.update(json.loads(line))
 
 
@@ -131,7 +135,8 @@ def end_with_parent() -> None:
 
 
 def _wait_for_the_end() -> None:
-    while sys.stdin.buffer.read(1024):
+    # Not sys.stdin: the interpreter cannot shut down while a thread is inside its buffer.
+    while os.read(_STDIN, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

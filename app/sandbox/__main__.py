@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import socket
-import sys
 import threading
 from pathlib import Path
 
@@ -70,7 +70,8 @@ def _announce(ready: Path, address: str) -> None:
 
 def _follow_parent(server: uvicorn.Server) -> None:
     """A parent that dies closes the pipe; nothing else tells its children."""
-    while sys.stdin.buffer.read(4096):
+    # Not sys.stdin: the interpreter cannot shut down while a thread is inside its buffer.
+    while os.read(0, 4096):
         pass
     server.should_exit = True
 
