@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app.auth.router import router as auth
 from app.catalog.router import router as catalog
 from app.infra.http import health
+from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
 from app.webhooks.router import router as webhooks
@@ -17,6 +18,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     catalog,
     pricing.router,
     pricing.operators,
+    invoices,
     webhooks,
 )
 

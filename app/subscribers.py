@@ -7,14 +7,20 @@ from dataclasses import fields
 
 from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
+from app.kernel.ids import new_id
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {}
 
 
 def followers(facts: Sequence[Fact]) -> list[NewJob]:
-    """One job per fact and subscriber, carrying the fact's fields."""
-    return [
-        NewJob(name=job, payload={item.name: getattr(fact, item.name) for item in fields(fact)})
-        for fact in facts
-        for job in SUBSCRIPTIONS.get(type(fact), ())
-    ]
+    """One job per fact and subscriber, carrying the fact's fields.
+
+    `fact_id` names the announcement: a job that is delivered twice sees the same one, so it can
+    tell a repeat from the same thing happening again.
+    """
+    jobs: list[NewJob] = []
+    for fact in facts:
+        payload = {item.name: getattr(fact, item.name) for item in fields(fact)}
+        payload["fact_id"] = new_id()
+        jobs.extend(NewJob(name=job, payload=payload) for job in SUBSCRIPTIONS.get(type(fact), ()))
+    return jobs

@@ -5,6 +5,8 @@ from app.auth import models as auth
 from app.catalog import models as catalog
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
+from app.invoices import models as invoices
+from app.notifications import models as notifications
 from app.organizations import models as organizations
 from app.pricing import models as pricing
 from app.users import models as users
@@ -25,6 +27,8 @@ PLATFORM_TABLES: dict[str, str] = {
     pricing.LlmPrice.__tablename__: "providers charge every organization alike",
     pricing.LlmModelAlias.__tablename__: "a model's names are the same for everyone",
     pricing.PriceBookState.__tablename__: "one version for the whole price book",
+    invoices.InvoiceNumberCounter.__tablename__: "a series of numbers is the seller's",
+    notifications.PersonalNotice.__tablename__: "a person's account belongs to no organization",
     rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
     webhooks.StripeEvent.__tablename__: "an event has no tenant until it is handled",
 }

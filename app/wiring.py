@@ -27,6 +27,7 @@ from app.infra.jobs.queue import JobQueue
 from app.infra.lifecycle import Lifecycle
 from app.infra.security.secret import SigningSecret, signing_secret
 from app.infra.settings import Settings
+from app.invoices import wiring as invoices
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.entitlements import Entitlements
 from app.organizations import wiring as organizations
@@ -69,6 +70,7 @@ FEATURES: tuple[Register, ...] = (
     organizations.register,
     auth.register,
     pricing.register,
+    invoices.register,
     webhooks.register,
 )
 

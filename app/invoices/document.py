@@ -42,6 +42,7 @@ class Labels:
     discount: str = "Discount"
     tax: str = "Tax"
     total: str = "Total"
+    balance: str = "Customer balance"
     amount_paid: str = "Amount paid"
     amount_due: str = "Amount due"
     tax_id: str = "Tax ID"
@@ -95,6 +96,8 @@ class InvoiceDocument:
     created_at: datetime
     tax: Money | None = None
     discount: Money | None = None
+    balance: Money | None = None
+    """What the customer's balance took off the total, or put on it."""
     issued_at: datetime | None = None
     due_at: datetime | None = None
     paid_at: datetime | None = None
@@ -217,6 +220,8 @@ def _totals(document: InvoiceDocument) -> list[Total]:
     if document.tax is not None:
         rows.append(_total(labels.tax, document.tax))
     rows.append(_total(labels.total, document.total, strong=True))
+    if document.balance:
+        rows.append(_total(labels.balance, document.balance))
     rows.append(_total(labels.amount_paid, document.amount_paid))
     rows.append(_total(labels.amount_due, document.amount_due, strong=True))
     return rows

@@ -47,11 +47,19 @@ class Press:
     """Prints PDFs beside the event loop, two at a time. Typesetting releases the interpreter."""
 
     def __init__(self) -> None:
+        self._printers: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
         self._printers = ThreadPoolExecutor(_PRINTERS, thread_name_prefix="press")
 
+    async def close(self) -> None:
+        if self._printers is not None:
+            self._printers.shutdown(wait=False, cancel_futures=True)
+            self._printers = None
+
     async def print(self, document: InvoiceDocument) -> bytes:
+        """Raises `RuntimeError` outside `open` and `close`."""
+        if self._printers is None:
+            raise RuntimeError("the press is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._printers, render_pdf, document)
-
-    async def close(self) -> None:
-        self._printers.shutdown(wait=False, cancel_futures=True)

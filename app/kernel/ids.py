@@ -1,8 +1,10 @@
 """Names for rows: UUIDv7 inside, a readable prefix outside (`inv_01h455vb4pex5vsknk084sn02q`)."""
 
+from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 UserId = NewType("UserId", UUID)
@@ -20,6 +22,12 @@ class MalformedId(ValueError):
 def new_id() -> UUID:
     """A fresh UUIDv7: unique, and later ones sort after earlier ones, so indexes stay warm."""
     return uuid7()
+
+
+def id_at(instant: datetime) -> UUID:
+    """A fresh UUIDv7 that sorts among the ids made at *instant*, for what was created elsewhere."""
+    nanoseconds = int(instant.timestamp() * 1000) * 1_000_000
+    return UUID(int=uuid_utils.uuid7(nanoseconds=nanoseconds).int)
 
 
 def encode_id(prefix: str, value: UUID) -> str:

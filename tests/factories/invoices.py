@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.invoices.document import DocumentLine, InvoiceDocument, Party
+from app.kernel.ids import new_id
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
 
@@ -45,3 +47,52 @@ def a_document(
         **changes,
     }
     return InvoiceDocument(**values)
+
+
+def a_stripe_invoice(status: str = "paid", **changes: Any) -> StripeInvoice:
+    """A renewal of the professional plan; by default finalized and paid at once."""
+    start = NOVEMBER.start
+    amount = changes.pop("amount", 29900)
+    line = StripeInvoiceLine(
+        id="il_1",
+        description="1 × Professional (at $299.00 / month)",
+        amount=amount,
+        currency="usd",
+        quantity=1,
+        price_id="price_professional",
+        period=NOVEMBER,
+        is_proration=False,
+    )
+    is_paid = status == "paid"
+    values: dict[str, Any] = {
+        "id": f"in_{new_id().hex}",
+        "customer_id": "cus_1",
+        "subscription_id": "sub_1",
+        "number": None if status == "draft" else "A1B2C3-0001",
+        "status": status,
+        "billing_reason": "subscription_cycle",
+        "currency": "usd",
+        "subtotal": amount,
+        "discount": 0,
+        "tax": 0,
+        "total": amount,
+        "amount_due": amount,
+        "amount_paid": amount if is_paid else 0,
+        "amount_remaining": 0 if is_paid else amount,
+        "created_at": start,
+        "period": NOVEMBER,
+        "finalized_at": None if status == "draft" else start,
+        "paid_at": start if is_paid else None,
+        "voided_at": start if status == "void" else None,
+        "uncollectible_at": start if status == "uncollectible" else None,
+        "due_at": None,
+        "attempt_count": 1 if is_paid else 0,
+        "next_attempt_at": None,
+        "hosted_url": "https://invoice.example.test/i/1",
+        "pdf_url": "https://invoice.example.test/i/1/pdf",
+        "lines": (line,),
+        "metadata": {},
+        "livemode": False,
+        **changes,
+    }
+    return StripeInvoice(**values)

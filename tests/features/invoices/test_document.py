@@ -219,6 +219,7 @@ def test_a_long_invoice_goes_over_pages_and_says_which() -> None:
 
 async def test_the_loop_goes_on_while_a_long_invoice_is_printed() -> None:
     press = Press()
+    await press.open()
     render_pdf(a_document())
     longest = 0.0
     printing = asyncio.create_task(press.print(a_document(lines=600)))

@@ -1,0 +1,128 @@
+"""What an invoice is, where it comes from, and which way its state may move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from app.invoices.document import Party
+from app.kernel.ids import OrganizationId
+from app.kernel.money import Money
+from app.kernel.periods import Period
+
+
+class InvoiceOrigin(StrEnum):
+    """Who issued it."""
+
+    STRIPE = "stripe"
+    OWN = "own"
+
+
+class InvoiceStatus(StrEnum):
+    """`draft → open → paid | void | uncollectible`; a written-off invoice may still be paid."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    UNCOLLECTIBLE = "uncollectible"
+    PAID = "paid"
+    VOID = "void"
+
+    @property
+    def rank(self) -> int:
+        """How far along it is; a state never gives way to one of a lower rank."""
+        return _RANKS[self]
+
+    @property
+    def is_final(self) -> bool:
+        return self in {InvoiceStatus.PAID, InvoiceStatus.VOID}
+
+
+_RANKS = {
+    InvoiceStatus.DRAFT: 0,
+    InvoiceStatus.OPEN: 1,
+    InvoiceStatus.UNCOLLECTIBLE: 2,
+    InvoiceStatus.PAID: 3,
+    InvoiceStatus.VOID: 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an invoice had come when someone looked: state, then attempts, then money in.
+
+    None of the three ever goes back at Stripe, so of two looks the further one is the later one,
+    whatever order they are told in.
+    """
+
+    status: InvoiceStatus
+    attempt_count: int
+    amount_paid: int
+
+    def gives_way_to(self, seen: Progress) -> bool:
+        """Whether *seen* may replace this. Of two equal looks the one told last counts."""
+        if self.status.is_final:
+            return seen.status is self.status and seen._inside >= self._inside
+        if seen.status.rank != self.status.rank:
+            return seen.status.rank > self.status.rank
+        return seen._inside >= self._inside
+
+    @property
+    def _inside(self) -> tuple[int, int]:
+        return self.attempt_count, self.amount_paid
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """One line as it was billed."""
+
+    description: str
+    quantity: int | None
+    amount: Money
+    period: Period | None
+    is_proration: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice with its lines. Amounts are the issuer's; nothing is worked out here."""
+
+    id: UUID
+    organization_id: OrganizationId
+    origin: InvoiceOrigin
+    stripe_invoice_id: str | None
+    stripe_subscription_id: str | None
+    number: str | None
+    status: InvoiceStatus
+    billing_reason: str | None
+    subtotal: Money
+    discount: Money
+    tax: Money
+    total: Money
+    amount_due: Money
+    amount_paid: Money
+    amount_remaining: Money
+    period: Period | None
+    created_at: datetime
+    issued_at: datetime | None
+    due_at: datetime | None
+    paid_at: datetime | None
+    voided_at: datetime | None
+    attempt_count: int
+    next_attempt_at: datetime | None
+    hosted_invoice_url: str | None
+    seller: Party
+    customer: Party
+    lines: tuple[InvoiceLine, ...]
+
+    @property
+    def is_paid(self) -> bool:
+        return self.status is InvoiceStatus.PAID
+
+    @property
+    def still_owed(self) -> Money:
+        """What is left to pay; nothing on a void invoice, whatever it once asked for."""
+        if self.status is InvoiceStatus.VOID:
+            return Money.zero(self.total.currency)
+        return self.amount_remaining

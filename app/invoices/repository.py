@@ -1,0 +1,114 @@
+"""Invoices in and out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.infra.db.repository import Repository
+from app.invoices import domain
+from app.invoices.domain import InvoiceStatus
+from app.invoices.errors import InvoiceNotFound
+from app.invoices.models import Invoice, InvoiceLine, InvoiceNumberCounter
+from app.kernel.ids import OrganizationId
+from app.kernel.pages import Page, PageRequest
+
+
+class InvoiceRepository(Repository):
+    """Invoices with their lines, by organization."""
+
+    async def add_unless_mirrored(self, organization_id: OrganizationId, invoice: Invoice) -> bool:
+        """Store a mirrored invoice; False when Stripe's id is there already, also by a racing one."""
+        values = {column.key: getattr(invoice, column.key) for column in Invoice.__table__.columns}
+        values["organization_id"] = organization_id
+        stored = await self.session.execute(
+            insert(Invoice).values(values).on_conflict_do_nothing().returning(Invoice.id)
+        )
+        return stored.scalar_one_or_none() is not None
+
+    async def claim_mirrored(
+        self, organization_id: OrganizationId, stripe_invoice_id: str
+    ) -> Invoice:
+        """The mirrored invoice, locked until the unit ends."""
+        found = await self.session.scalars(
+            select(Invoice)
+            .where(
+                Invoice.organization_id == organization_id,
+                Invoice.stripe_invoice_id == stripe_invoice_id,
+            )
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return found.one()
+
+    async def replace_lines(
+        self, organization_id: OrganizationId, invoice_id: UUID, lines: Sequence[InvoiceLine]
+    ) -> None:
+        await self.session.execute(
+            delete(InvoiceLine).where(
+                InvoiceLine.organization_id == organization_id,
+                InvoiceLine.invoice_id == invoice_id,
+            )
+        )
+        self.session.add_all(lines)
+        await self.session.flush()
+
+    async def get(self, organization_id: OrganizationId, invoice_id: UUID) -> domain.Invoice:
+        """Raises `InvoiceNotFound`, also for another organization's."""
+        found = await self.session.get(Invoice, (organization_id, invoice_id))
+        if found is None:
+            raise InvoiceNotFound
+        lines = await self._lines(organization_id, [invoice_id])
+        return found.to_domain(lines[invoice_id])
+
+    async def list_for_organization(
+        self,
+        organization_id: OrganizationId,
+        request: PageRequest,
+        status: InvoiceStatus | None,
+    ) -> Page[domain.Invoice]:
+        query = select(Invoice).where(Invoice.organization_id == organization_id)
+        if status is not None:
+            query = query.where(Invoice.status == status.value)
+        page = await self.page(query, request, Invoice.id, lambda invoice: invoice.id)
+        lines = await self._lines(organization_id, [invoice.id for invoice in page.items])
+        return page.map(lambda invoice: invoice.to_domain(lines[invoice.id]))
+
+    async def _lines(
+        self, organization_id: OrganizationId, invoice_ids: Sequence[UUID]
+    ) -> dict[UUID, list[InvoiceLine]]:
+        found = await self.session.scalars(
+            select(InvoiceLine)
+            .where(
+                InvoiceLine.organization_id == organization_id,
+                InvoiceLine.invoice_id.in_(invoice_ids),
+            )
+            .order_by(InvoiceLine.invoice_id, InvoiceLine.position)
+        )
+        grouped: dict[UUID, list[InvoiceLine]] = defaultdict(list)
+        for line in found:
+            grouped[line.invoice_id].append(line)
+        return grouped
+
+
+class NumberRepository(Repository):
+    """The counters behind our own invoice numbers."""
+
+    platform = True
+
+    async def claim_next(self, seller: str, year: int) -> int:
+        """The next number of *seller* in *year*; its counter stays locked until the unit ends."""
+        counter = insert(InvoiceNumberCounter).values(seller=seller, year=year, last_number=1)
+        taken: int | None = await self.session.scalar(
+            counter.on_conflict_do_update(
+                index_elements=[InvoiceNumberCounter.seller, InvoiceNumberCounter.year],
+                set_={"last_number": InvoiceNumberCounter.last_number + 1},
+            ).returning(InvoiceNumberCounter.last_number)
+        )
+        if taken is None:
+            raise LookupError("the counter gave no number")
+        return taken

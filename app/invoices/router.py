@@ -1,0 +1,107 @@
+"""A customer's invoices, as data and as documents."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from app.infra.http.principal import needs
+from app.infra.http.provide import Services, provide
+from app.infra.http.schemas import PageOut, Paging
+from app.infra.settings import Settings
+from app.invoices.domain import Invoice, InvoiceStatus
+from app.invoices.html import CONTENT_POLICY
+from app.invoices.schemas import InvoiceIdOnWire, InvoiceOut
+from app.invoices.service.reading import InvoiceService
+from app.kernel.ids import encode_id
+from app.kernel.principal import Permission, Principal
+
+router = APIRouter(prefix="/billing/invoices", tags=["invoices"])
+
+Reader = Annotated[Principal, needs(Permission.BILLING_READ)]
+Invoices = Annotated[InvoiceService, provide(InvoiceService)]
+
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@router.get("", response_model=PageOut[InvoiceOut])
+async def list_invoices(
+    request: Request,
+    principal: Reader,
+    invoices: Invoices,
+    paging: Paging,
+    status: InvoiceStatus | None = None,
+) -> PageOut[InvoiceOut]:
+    """Invoices of your organization, newest first, optionally of one status."""
+    page = await invoices.list(principal.organization, paging, status=status)
+    return PageOut.of(page, lambda invoice: _shown(request, invoice))
+
+
+@router.get("/{invoice_id}", response_model=InvoiceOut)
+async def get_invoice(
+    request: Request, principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
+) -> InvoiceOut:
+    """One invoice with its lines."""
+    return _shown(request, await invoices.get(principal.organization, invoice_id))
+
+
+@router.get(
+    "/{invoice_id}/pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}}},
+)
+async def get_invoice_pdf(
+    principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
+) -> Response:
+    """The invoice as a PDF: archivable (PDF/A-3b), the same bytes each time."""
+    printed = await invoices.print_pdf(principal.organization, invoice_id)
+    return _file(printed.content, "application/pdf", f"{printed.number}.pdf")
+
+
+@router.get(
+    "/{invoice_id}/html",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {}}}},
+)
+async def get_invoice_html(
+    principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
+) -> Response:
+    """The invoice as a page that prints well, with the same figures as the PDF."""
+    page = await invoices.print_html(principal.organization, invoice_id)
+    return Response(
+        page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_POLICY}
+    )
+
+
+@router.get(
+    "/{invoice_id}/csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}}},
+)
+async def get_invoice_csv(
+    principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
+) -> Response:
+    """The invoice's lines for a spreadsheet, amounts in major units."""
+    printed = await invoices.print_csv(principal.organization, invoice_id)
+    return _file(printed.content, "text/csv", f"{printed.number}.csv")
+
+
+def _shown(request: Request, invoice: Invoice) -> InvoiceOut:
+    return InvoiceOut.from_domain(invoice, pdf_url(request.app.state.services, invoice))
+
+
+def pdf_url(services: Services, invoice: Invoice) -> str:
+    """Where this service serves the invoice's PDF, to whoever may read the invoice."""
+    base = services[Settings].base_url
+    return f"{base}/api/v1/billing/invoices/{encode_id('inv', invoice.id)}/pdf"
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response:
+    plain = _NOT_IN_A_FILE_NAME.sub("-", name)
+    return Response(
+        content,
+        media_type=media_type,
+        headers={"Content-Disposition": f'inline; filename="{plain}"'},
+    )

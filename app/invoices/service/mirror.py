@@ -1,0 +1,143 @@
+"""Keeping what Stripe issued, whatever order it is told in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
+from app.infra.db.unit_of_work import UnitOfWork
+from app.invoices.document import Party
+from app.invoices.domain import InvoiceOrigin, InvoiceStatus, Progress
+from app.invoices.events import InvoiceIssued, InvoicePaid
+from app.invoices.models import Invoice, InvoiceLine, party_to_json
+from app.invoices.repository import InvoiceRepository
+from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId, id_at, new_id
+from app.organizations.service import OrganizationService
+
+log = structlog.get_logger(__name__)
+
+
+class InvoiceMirror:
+    """Copies Stripe's invoices. What counts is how far an invoice had come, not when it is told."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        invoices: InvoiceRepository,
+        organizations: OrganizationService,
+        seller: Party,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._invoices = invoices
+        self._organizations = organizations
+        self._seller = seller
+        self._clock = clock
+
+    async def record(self, organization_id: OrganizationId, invoice: StripeInvoice) -> None:
+        """Take *invoice* as it stands, unless we know it further along.
+
+        Joins the caller's unit. Repeating changes nothing; that it was issued or paid is
+        announced once. Who sold and who bought is fixed when it leaves the draft, so that a later
+        change of name does not rewrite an issued document. A preview, which has no id, and a
+        state that Stripe invented since are left out.
+        """
+        if invoice.id is None or invoice.status not in set(InvoiceStatus):
+            log.warning("invoices.not_mirrored", id=invoice.id, status=invoice.status)
+            return
+        status = InvoiceStatus(invoice.status)
+        async with self._work.begin(organization_id):
+            figures = {**_figures(invoice, status), "recorded_at": self._clock.now()}
+            row = Invoice(
+                organization_id=organization_id,
+                id=id_at(invoice.created_at),
+                origin=InvoiceOrigin.STRIPE.value,
+                stripe_invoice_id=invoice.id,
+                seller=party_to_json(self._seller),
+                customer=party_to_json(await self._customer(organization_id)),
+                **figures,
+            )
+            known: InvoiceStatus | None = None
+            if not await self._invoices.add_unless_mirrored(organization_id, row):
+                parties = {"seller": row.seller, "customer": row.customer}
+                row = await self._invoices.claim_mirrored(organization_id, invoice.id)
+                known = row.progress.status
+                seen = Progress(status, invoice.attempt_count, invoice.amount_paid)
+                if not row.progress.gives_way_to(seen):
+                    return
+                if known is InvoiceStatus.DRAFT:
+                    figures |= parties
+                for name, value in figures.items():
+                    setattr(row, name, value)
+            await self._invoices.replace_lines(
+                organization_id,
+                row.id,
+                [_line(row, n, line) for n, line in enumerate(invoice.lines)],
+            )
+            self._announce(row, known, status)
+
+    def _announce(self, row: Invoice, known: InvoiceStatus | None, now: InvoiceStatus) -> None:
+        was_issued = known not in (None, InvoiceStatus.DRAFT)
+        if not was_issued and now in {InvoiceStatus.OPEN, InvoiceStatus.PAID}:
+            self._work.announce(InvoiceIssued(row.organization_id, row.id))
+        if now is InvoiceStatus.PAID and known is not InvoiceStatus.PAID:
+            self._work.announce(
+                InvoicePaid(
+                    organization_id=row.organization_id,
+                    invoice_id=row.id,
+                    billing_reason=row.billing_reason,
+                    amount_paid=row.amount_paid,
+                    currency=row.currency,
+                )
+            )
+
+    async def _customer(self, organization_id: OrganizationId) -> Party:
+        organization = await self._organizations.get(organization_id)
+        return Party(organization.name)
+
+
+def _figures(invoice: StripeInvoice, status: InvoiceStatus) -> dict[str, Any]:
+    period = invoice.period
+    return {
+        "stripe_subscription_id": invoice.subscription_id,
+        "number": invoice.number,
+        "status": status.value,
+        "billing_reason": invoice.billing_reason,
+        "currency": invoice.currency,
+        "subtotal": invoice.subtotal,
+        "discount": invoice.discount,
+        "tax": invoice.tax,
+        "total": invoice.total,
+        "amount_due": invoice.amount_due,
+        "amount_paid": invoice.amount_paid,
+        "amount_remaining": invoice.amount_remaining,
+        "period_start": period.start if period else None,
+        "period_end": period.end if period else None,
+        "created_at": invoice.created_at,
+        "issued_at": invoice.finalized_at,
+        "due_at": invoice.due_at,
+        "paid_at": invoice.paid_at,
+        "voided_at": invoice.voided_at,
+        "attempt_count": invoice.attempt_count,
+        "next_attempt_at": invoice.next_attempt_at,
+        "hosted_invoice_url": invoice.hosted_url,
+    }
+
+
+def _line(row: Invoice, position: int, line: StripeInvoiceLine) -> InvoiceLine:
+    return InvoiceLine(
+        organization_id=row.organization_id,
+        id=new_id(),
+        invoice_id=row.id,
+        position=position,
+        stripe_line_id=line.id,
+        description=line.description,
+        quantity=line.quantity,
+        amount=line.amount,
+        period_start=line.period.start if line.period else None,
+        period_end=line.period.end if line.period else None,
+        is_proration=line.is_proration,
+    )

@@ -1,0 +1,103 @@
+"""Looking invoices up, and printing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from app.infra.db.unit_of_work import UnitOfWork
+from app.invoices.document import DocumentLine, InvoiceDocument
+from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus
+from app.invoices.html import render_html
+from app.invoices.pdf import Press
+from app.invoices.repository import InvoiceRepository
+from app.invoices.table import render_csv
+from app.kernel.ids import OrganizationId, encode_id
+from app.kernel.pages import Page, PageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A file and the number it is named after."""
+
+    number: str
+    content: bytes
+
+
+class InvoiceService:
+    """What a customer may see of their invoices, of either origin."""
+
+    def __init__(self, work: UnitOfWork, invoices: InvoiceRepository, press: Press) -> None:
+        self._work = work
+        self._invoices = invoices
+        self._press = press
+
+    async def get(self, organization_id: OrganizationId, invoice_id: UUID) -> Invoice:
+        """Raises `InvoiceNotFound`, also for another organization's."""
+        async with self._work.begin(organization_id):
+            return await self._invoices.get(organization_id, invoice_id)
+
+    async def list(
+        self,
+        organization_id: OrganizationId,
+        request: PageRequest,
+        *,
+        status: InvoiceStatus | None = None,
+    ) -> Page[Invoice]:
+        """Invoices by creation, newest first."""
+        async with self._work.begin(organization_id):
+            return await self._invoices.list_for_organization(organization_id, request, status)
+
+    async def print_pdf(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
+        document = document_of(await self.get(organization_id, invoice_id))
+        return Printed(document.number, await self._press.print(document))
+
+    async def print_html(self, organization_id: OrganizationId, invoice_id: UUID) -> str:
+        return render_html(document_of(await self.get(organization_id, invoice_id)))
+
+    async def print_csv(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
+        document = document_of(await self.get(organization_id, invoice_id))
+        return Printed(document.number, render_csv(document).encode())
+
+
+def document_of(invoice: Invoice) -> InvoiceDocument:
+    """The invoice as its readers see it. A draft has no number yet and goes by its id."""
+    return InvoiceDocument(
+        number=invoice.number or encode_id("inv", invoice.id),
+        status=invoice.status.value,
+        seller=invoice.seller,
+        customer=invoice.customer,
+        lines=tuple(_line(line) for line in invoice.lines),
+        subtotal=invoice.subtotal,
+        discount=invoice.discount or None,
+        tax=invoice.tax,
+        total=invoice.total,
+        balance=invoice.amount_due - invoice.total,
+        amount_paid=invoice.amount_paid,
+        amount_due=invoice.still_owed,
+        created_at=invoice.created_at,
+        issued_at=invoice.issued_at,
+        due_at=invoice.due_at,
+        paid_at=invoice.paid_at,
+        period=invoice.period,
+        reference=invoice.stripe_invoice_id,
+    )
+
+
+def _line(line: InvoiceLine) -> DocumentLine:
+    return DocumentLine(
+        description=line.description,
+        amount=line.amount,
+        quantity=Decimal(line.quantity) if line.quantity is not None else None,
+        unit_price=_unit_price(line),
+        period=line.period,
+    )
+
+
+def _unit_price(line: InvoiceLine) -> Decimal | None:
+    """What one of them cost, where that is a whole number of minor units; tiers have no such."""
+    if not line.quantity or line.amount.minor % line.quantity:
+        return None
+    minor = line.amount.minor // line.quantity
+    return Decimal(minor).scaleb(-line.amount.currency.digits)

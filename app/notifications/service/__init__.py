@@ -1,0 +1,1 @@
+"""Sending notices, and what each of them says."""
