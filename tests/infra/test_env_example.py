@@ -47,3 +47,9 @@ def test_the_example_uncommented_changes_nothing(
     uncommented.write_text("\n".join(f"{name}={value}" for name, value in example().items()))
     plain = Settings(_env_file=None)  # type: ignore[call-arg]
     assert Settings(_env_file=uncommented) == plain  # type: ignore[call-arg]
+
+
+def test_the_documentation_has_a_row_for_every_setting_and_no_other() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]*)` \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted(FIELDS)
