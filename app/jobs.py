@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import URL
 
+from app.auth import jobs as auth
 from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
@@ -18,6 +19,7 @@ Job = Callable[[Payload, Services], Awaitable[None]]
 
 FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     housekeeping.JOBS,
+    auth.JOBS,
     webhooks.JOBS,
 )
 

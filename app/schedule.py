@@ -4,5 +4,6 @@ from app.infra.jobs.worker import Scheduled
 
 SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("platform.clean_up", "*/15 * * * *"),
+    Scheduled("auth.forget_expired", "*/15 * * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
 )

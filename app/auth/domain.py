@@ -16,6 +16,7 @@ API_ACCESS = "api_access"
 """The feature a plan needs for its keys to work."""
 
 KEY_START = "ara_"
+REFRESH_START = "art_"
 KEY_RANDOM_LENGTH = 40
 _SHOWN_LENGTH = 8
 _ORGANIZATION_LENGTH = 26
@@ -78,6 +79,24 @@ class TokenPair:
     access_token: str
     refresh_token: str
     expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSession:
+    """The cookie of a session and the token that proves a page of ours sent a request."""
+
+    cookie: str
+    csrf_token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInBrowser:
+    """Someone with a fresh browser session."""
+
+    person: Person
+    belonging: Belonging | None
+    session: BrowserSession
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from app.kernel.errors import (
     Conflict,
+    Malformed,
     NotAllowed,
     NotAuthenticated,
     NotFound,
@@ -94,6 +95,18 @@ class ApiKeyRotated(Conflict):
     """This API key has been rotated already."""
 
     code = "api_key_rotated"
+
+
+class ApiKeyExpired(Conflict):
+    """This API key has expired; make a new one."""
+
+    code = "api_key_expired"
+
+
+class ExpiryInThePast(Malformed):
+    """A key expires in the future or not at all."""
+
+    code = "expiry_in_the_past"
 
 
 class OneTimeTokenRefused(Refused):

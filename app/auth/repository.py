@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.auth.domain import TOUCH_EVERY
+from app.auth.errors import SessionNotFound
 from app.auth.models import ApiKey, OneTimeToken, RefreshToken, Revocation, Session
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId, UserId
@@ -25,6 +26,16 @@ class SessionRepository(Repository):
 
     async def find(self, session_id: UUID) -> Session | None:
         return await self.session.get(Session, session_id)
+
+    async def get(self, session_id: UUID) -> Session:
+        session = await self.find(session_id)
+        if session is None:
+            raise SessionNotFound
+        return session
+
+    async def flush(self) -> None:
+        """Store what was added, for rows that refer to it."""
+        await self.session.flush()
 
     async def find_by_secret(self, secret_hash: str) -> Session | None:
         return await self.session.scalar(select(Session).where(Session.secret_hash == secret_hash))

@@ -5,14 +5,17 @@ from datetime import timedelta
 from app.audit.service import AuditLog
 from app.auth.repository import (
     ApiKeyRepository,
+    OneTimeTokenRepository,
     RevocationRepository,
     SessionRepository,
 )
 from app.auth.service import (
     AccessTokens,
+    ApiKeyService,
     PrincipalCache,
     ProfileService,
     Resolver,
+    RevocationService,
     Secrets,
     SessionService,
     SignInService,
@@ -25,6 +28,7 @@ from app.infra.http.rate_limit import RateLimiter
 from app.infra.security.secret import SigningSecret
 from app.infra.settings import Settings
 from app.kernel.clock import Clock
+from app.organizations.domain import PlanAdvice
 from app.organizations.service import OrganizationService
 from app.users.service import UserService
 
@@ -38,16 +42,22 @@ def register(services: Services) -> None:
     access_tokens = AccessTokens(
         services[SigningSecret], timedelta(hours=settings.jwt_expiry_hours), clock
     )
+    audit, signals = services[AuditLog], services[Signals]
     session_rows, keys = SessionRepository(work), ApiKeyRepository(work)
+    revocations = RevocationRepository(work)
+    services.add(Secrets, secrets)
+    services.add(AccessTokens, access_tokens)
     sessions = services.add(
         SessionService,
         SessionService(
             work,
             session_rows,
+            revocations,
             access_tokens,
             secrets,
             timedelta(days=settings.refresh_token_expiry_days),
-            services[AuditLog],
+            audit,
+            signals,
             clock,
         ),
     )
@@ -55,19 +65,48 @@ def register(services: Services) -> None:
         SignInService,
         SignInService(work, users, organizations, sessions, services[RateLimiter]),
     )
+    key_service = services.add(
+        ApiKeyService,
+        ApiKeyService(
+            work,
+            keys,
+            organizations,
+            services[PlanAdvice],  # type: ignore[type-abstract]
+            secrets,
+            audit,
+            signals,
+            clock,
+        ),
+    )
+    services.add(
+        RevocationService,
+        RevocationService(
+            work,
+            revocations,
+            session_rows,
+            OneTimeTokenRepository(work),
+            access_tokens,
+            sessions,
+            key_service,
+            secrets,
+            audit,
+            signals,
+            clock,
+        ),
+    )
     services.add(ProfileService, ProfileService(work, users, organizations, keys, clock))
     services.add(
         PrincipalResolver,  # type: ignore[type-abstract]
         Resolver(
             work,
             session_rows,
-            RevocationRepository(work),
+            revocations,
             keys,
             users,
             organizations,
             access_tokens,
             secrets,
-            PrincipalCache(services[Signals]),
+            PrincipalCache(signals),
             clock,
         ),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -12,7 +13,10 @@ from app.kernel.rates import plain
 from app.organizations import domain
 from app.organizations.domain import Belonging, Role, Seats
 
-OrganizationIdOut = prefixed_id("org")
+if TYPE_CHECKING:
+    OrganizationIdOut = UUID
+else:
+    OrganizationIdOut = prefixed_id("org")
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 
@@ -38,7 +42,7 @@ class OrganizationPatch(InputModel):
 class OrganizationSummaryOut(OutputModel):
     """An organization in a list of someone's organizations."""
 
-    id: OrganizationIdOut  # type: ignore[valid-type]
+    id: OrganizationIdOut
     name: str
     slug: str
     role: Role
@@ -68,7 +72,7 @@ class SeatsOut(OutputModel):
 class OrganizationOut(OutputModel):
     """An organization with what its plan grants and what is left of it."""
 
-    id: OrganizationIdOut  # type: ignore[valid-type]
+    id: OrganizationIdOut
     name: str
     slug: str
     tier: str

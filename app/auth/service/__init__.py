@@ -1,18 +1,22 @@
 """Sign-in and its proofs, by noun."""
 
 from app.auth.service.access_tokens import AccessTokens
+from app.auth.service.api_keys import ApiKeyService
 from app.auth.service.principal_cache import PrincipalCache
 from app.auth.service.profiles import ProfileService
 from app.auth.service.resolver import Resolver
+from app.auth.service.revocations import RevocationService
 from app.auth.service.secrets import Secrets
 from app.auth.service.sessions import SessionService
 from app.auth.service.sign_in import SignInService
 
 __all__ = [
     "AccessTokens",
+    "ApiKeyService",
     "PrincipalCache",
     "ProfileService",
     "Resolver",
+    "RevocationService",
     "Secrets",
     "SessionService",
     "SignInService",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from app.auth.domain import Device, SignedIn
-from app.auth.errors import AccountSuspended
+from app.auth.domain import Device, Session, SignedIn, SignedInBrowser
+from app.auth.errors import AccountSuspended, RefreshTokenReused
 from app.auth.service.sessions import SessionService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.rate_limit import RateLimiter
 from app.kernel.ids import OrganizationId, UserId
+from app.kernel.principal import Principal
 from app.organizations.domain import Belonging, Role
 from app.organizations.errors import OrganizationNotFound
 from app.organizations.service import OrganizationService
@@ -74,6 +75,67 @@ class SignInService:
             person = await self._users.record_sign_in(verified)
             belonging = await self.belonging(person.id, organization_id)
             return await self._signed_in(person, belonging, device)
+
+    async def login_in_browser(
+        self,
+        email: str,
+        password: str,
+        organization_id: OrganizationId | None,
+        device: Device,
+    ) -> SignedInBrowser:
+        """As `login`, with a cookie instead of tokens."""
+        verified = await self.check(email, password)
+        async with self._work.begin_platform():
+            person = await self._users.record_sign_in(verified)
+            belonging = await self.belonging(person.id, organization_id)
+            session = await self._sessions.open_in_browser(
+                person.id, belonging.organization.id if belonging else None, device
+            )
+            return SignedInBrowser(person, belonging, session)
+
+    async def refresh(self, refresh_token: str) -> SignedIn:
+        """The next token pair of a session; the presented refresh token is dead from now on.
+
+        Presenting it again ends the session: either the caller or a thief has the newer one, and
+        nobody can tell which. There is no grace for a client that races with itself.
+        Raises `RefreshTokenReused`, `InvalidRefreshToken` or `AccountSuspended`.
+        """
+        async with self._work.begin_platform():
+            session = await self._sessions.redeem(refresh_token)
+            if session is not None:
+                return await self._go_on(session)
+        raise RefreshTokenReused
+
+    async def switch(
+        self, principal: Principal, organization_id: OrganizationId, device: Device
+    ) -> SignedIn:
+        """A session in another of one's organizations; a browser's session moves there too.
+
+        Raises `OrganizationNotFound` where the person does not belong.
+        """
+        async with self._work.begin_platform():
+            person = await self._users.get(principal.user_id)
+            belonging = await self.belonging(person.id, organization_id)
+            if principal.token_type == "session" and principal.session_id is not None:  # noqa: S105
+                await self._sessions.move(principal.session_id, organization_id)
+            return await self._signed_in(person, belonging, device)
+
+    async def _go_on(self, session: Session) -> SignedIn:
+        person = await self._users.get(session.user_id)
+        if person.is_suspended:
+            raise AccountSuspended
+        belongings = await self._organizations.list_for_user(person.id)
+        belonging = next(
+            (each for each in belongings if each.organization.id == session.organization_id),
+            # Someone who was removed from an organization goes on in the one they joined first.
+            belongings[0] if belongings else None,
+        )
+        tokens = await self._sessions.go_on(
+            session.id,
+            belonging.organization.id if belonging else None,
+            belonging.role if belonging else None,
+        )
+        return SignedIn(person, belonging, tokens)
 
     async def check(self, email: str, password: str) -> VerifiedPassword:
         """Check a password within the account's allowance of guesses."""

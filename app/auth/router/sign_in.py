@@ -1,30 +1,31 @@
-"""`/auth`."""
+"""Accounts and token pairs."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
-from app.auth.domain import Device
-from app.auth.schemas import LoginIn, ProfileOut, ProfilePatch, RegisterIn, TokenPairOut
+from app.auth.router.callers import CurrentDevice, CurrentPerson
+from app.auth.schemas import (
+    LoginIn,
+    ProfileOut,
+    ProfilePatch,
+    RefreshIn,
+    RegisterIn,
+    SwitchIn,
+    TokenPairOut,
+)
 from app.auth.service import ProfileService, SignInService
 from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.principal import CurrentPrincipal
 from app.infra.http.provide import provide
-from app.infra.http.rate_limit import client_address, limited_by_address
+from app.infra.http.rate_limit import limited_by_address
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=IdempotentRoute)
 
 SignIn = Annotated[SignInService, provide(SignInService)]
 Profiles = Annotated[ProfileService, provide(ProfileService)]
-
-
-async def _device(request: Request) -> Device:
-    return Device(request.headers.get("user-agent", "")[:300], client_address(request))
-
-
-CurrentDevice = Annotated[Device, Depends(_device)]
 
 
 @router.post(
@@ -47,6 +48,20 @@ async def login(body: LoginIn, device: CurrentDevice, sign_in: SignIn) -> TokenP
     return TokenPairOut.of(signed_in)
 
 
+@router.post("/refresh", dependencies=[limited_by_address("300/minute", "refresh")])
+async def refresh_tokens(body: RefreshIn, sign_in: SignIn) -> TokenPairOut:
+    """The next token pair. A refresh token works once; its second use ends the session."""
+    return TokenPairOut.of(await sign_in.refresh(body.refresh_token.get_secret_value()))
+
+
+@router.post("/switch")
+async def switch_organization(
+    body: SwitchIn, principal: CurrentPerson, device: CurrentDevice, sign_in: SignIn
+) -> TokenPairOut:
+    """A token pair for another of your organizations; the present one keeps working."""
+    return TokenPairOut.of(await sign_in.switch(principal, body.organization_id, device))
+
+
 @router.get("/me")
 async def get_me(principal: CurrentPrincipal, profiles: Profiles) -> ProfileOut:
     """Who you are, and what this token, key or session is for."""
@@ -54,8 +69,6 @@ async def get_me(principal: CurrentPrincipal, profiles: Profiles) -> ProfileOut:
 
 
 @router.patch("/me")
-async def update_me(
-    body: ProfilePatch, principal: CurrentPrincipal, profiles: Profiles
-) -> ProfileOut:
+async def update_me(body: ProfilePatch, principal: CurrentPerson, profiles: Profiles) -> ProfileOut:
     """Change your name."""
     return ProfileOut.of(await profiles.rename(principal.user_id, body.name), principal)
