@@ -13,6 +13,7 @@ from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
 from app.kernel.clock import Clock
 from app.schedule import SCHEDULE
+from app.subscriptions import jobs as subscriptions
 from app.webhooks import jobs as webhooks
 
 Job = Callable[[Payload, Services], Awaitable[None]]
@@ -20,6 +21,7 @@ Job = Callable[[Payload, Services], Awaitable[None]]
 FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     housekeeping.JOBS,
     auth.JOBS,
+    subscriptions.JOBS,
     webhooks.JOBS,
 )
 

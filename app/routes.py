@@ -8,6 +8,7 @@ from app.infra.http import health
 from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
+from app.subscriptions.router import router as subscriptions
 from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"
@@ -19,6 +20,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     pricing.router,
     pricing.operators,
     invoices,
+    subscriptions,
     webhooks,
 )
 

@@ -33,6 +33,7 @@ from app.kernel.entitlements import Entitlements
 from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
 from app.pricing import wiring as pricing
+from app.subscriptions import wiring as subscriptions
 from app.users import wiring as users
 from app.webhooks import wiring as webhooks
 
@@ -71,6 +72,7 @@ FEATURES: tuple[Register, ...] = (
     auth.register,
     pricing.register,
     invoices.register,
+    subscriptions.register,
     webhooks.register,
 )
 

@@ -1,11 +1,16 @@
 """How the inbox is built."""
 
 from app.audit.service import AuditLog
+from app.gateways.stripe.gateway import StripeGateway, StripeInvoice
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.settings import Settings
 from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId
+from app.organizations.service import OrganizationService
+from app.subscriptions.service import CheckoutService, SubscriptionMirror
 from app.webhooks.repository import InboxRepository
+from app.webhooks.service.handlers import StripeHandlers
 from app.webhooks.service.inbox import StripeInbox
 from app.webhooks.service.intake import StripeIntake
 
@@ -16,7 +21,23 @@ def register(services: Services) -> None:
     events = InboxRepository(work)
     secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
     services.add(StripeIntake, StripeIntake(work, events, clock, [s for s in secrets if s]))
+    handlers = StripeHandlers(
+        services[StripeGateway],  # type: ignore[type-abstract]
+        services[OrganizationService],
+        services[SubscriptionMirror],
+        services[CheckoutService],
+        _NoInvoices(),
+    )
     services.add(
         StripeInbox,
-        StripeInbox(work, events, clock, services[AuditLog], {}, livemode=settings.livemode),
+        StripeInbox(
+            work, events, clock, services[AuditLog], handlers.table(), livemode=settings.livemode
+        ),
     )
+
+
+class _NoInvoices:
+    """Keeps no copies, until `invoices` does."""
+
+    async def record(self, organization_id: OrganizationId, invoice: StripeInvoice) -> None:
+        return None

@@ -19,7 +19,7 @@ class CustomerDetails:
     """Who a new customer is."""
 
     name: str
-    email: str
+    email: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ from app.infra.db.unit_of_work import refuse_inside_unit
 
 if TYPE_CHECKING:
     from stripe.params import (
+        CustomerCreateParams,
         SubscriptionCancelParams,
         SubscriptionScheduleUpdateParamsPhase,
         SubscriptionUpdateParams,
@@ -42,15 +43,16 @@ class LiveStripe:
 
     async def create_customer(self, details: CustomerDetails, *, key: str) -> str:
         refuse_inside_unit()
+        parameters: CustomerCreateParams = {
+            "name": details.name,
+            "metadata": dict(details.metadata),
+        }
+        if details.email is not None:
+            parameters["email"] = details.email
         created = await self._connection.ask(
             "create_customer",
             lambda: self._connection.v1.customers.create_async(
-                {
-                    "name": details.name,
-                    "email": details.email,
-                    "metadata": dict(details.metadata),
-                },
-                {"idempotency_key": key},
+                parameters, {"idempotency_key": key}
             ),
             parse.customer,
         )

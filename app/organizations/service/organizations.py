@@ -209,6 +209,22 @@ class OrganizationService:
                 after={"stripe_customer_id": customer_id},
             )
 
+    async def forget_stripe_customer(
+        self, organization_id: OrganizationId, customer_id: str
+    ) -> None:
+        """Untie a customer whom Stripe no longer has; any other tie is left as it is."""
+        async with self._work.begin(organization_id):
+            organization = await self._organizations.claim(organization_id)
+            if organization.stripe_customer_id != customer_id:
+                return
+            organization.stripe_customer_id = None
+            self._audit.record(
+                "organizations.stripe_customer_forgotten",
+                encode_id("org", organization_id),
+                organization_id=organization_id,
+                before={"stripe_customer_id": customer_id},
+            )
+
     async def find_by_stripe_customer(self, customer_id: str) -> domain.Organization | None:
         async with self._work.begin_platform():
             organization = await self._organizations.find_by_stripe_customer(customer_id)

@@ -113,10 +113,10 @@ class StripeInbox:
 
     async def _prepare(self, event: PendingEvent) -> Apply:
         if event.livemode != self._livemode:
-            return _settled(ignored("other_mode"))
+            return settled(ignored("other_mode"))
         handler = self._handlers.get(canonical_type(event.type))
         if handler is None:
-            return _settled(ignored("not_handled"))
+            return settled(ignored("not_handled"))
         return await handler(event)
 
     async def _note_failure(self, event: PendingEvent, error: Exception) -> None:
@@ -132,11 +132,13 @@ class StripeInbox:
         self._work.enqueue(HANDLE_JOB, {"event_id": event_id}, dedupe_key=dedupe_key(event_id))
 
 
-ALARMING = frozenset({"unknown_price", "duplicate_subscription"})
+ALARMING = frozenset({"unknown_price"})
 """Notes that an operator must hear of."""
 
 
-def _settled(outcome: Outcome) -> Apply:
+def settled(outcome: Outcome) -> Apply:
+    """For an event of which nothing is to be written but its outcome."""
+
     async def apply() -> Outcome:
         return outcome
 

@@ -1,0 +1,231 @@
+"""Who has access and until when, and what a change of plan means. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from app.gateways.stripe.gateway import StripeCard
+from app.kernel.periods import Period
+
+GRANTING = frozenset({"trialing", "active", "past_due"})
+LIVE = GRANTING | {"unpaid", "paused"}
+"""Statuses of a subscription that goes on; there is no second one beside it."""
+ENDED = frozenset({"canceled", "incomplete_expired"})
+"""Statuses that Stripe never leaves."""
+
+WINDOW_OPENING_REASONS = frozenset({"subscription_create", "subscription_cycle"})
+
+
+class PaymentState(StrEnum):
+    """How an organization stands with its payments."""
+
+    OK = "ok"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+    DISPUTED = "disputed"
+
+
+class Direction(StrEnum):
+    """What a change of plan is to the customer."""
+
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    SAME = "same"
+
+
+class ChangeOutcome(StrEnum):
+    """What has become of a requested change."""
+
+    APPLIED = "applied"
+    SCHEDULED = "scheduled"
+    PENDING = "pending"
+    """It waits for its payment, at the link that is shown."""
+
+
+class PendingReason(StrEnum):
+    """What a change that is not in force yet waits for."""
+
+    PAYMENT = "payment"
+    PERIOD_END = "period_end"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChange:
+    """A change to come: at the end of the period, or when it is paid."""
+
+    plan: str
+    interval: str | None
+    effective_at: datetime | None
+    """When it happens by itself; for a payment, when it lapses."""
+    reason: PendingReason
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A subscription as the rule of access sees it."""
+
+    id: UUID
+    status: str
+    rank: int
+    """The rank of its plan; higher is better."""
+    created_at: datetime
+    first_failed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which subscription counts, which one is shown, and which are too many."""
+
+    counts: Held | None
+    shown: Held | None
+    duplicates: frozenset[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What is bought of a plan: how often, for how much."""
+
+    plan: str
+    interval: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionView:
+    """Everything that is shown about what an organization holds."""
+
+    tier: str
+    """What is granted now."""
+    plan: str
+    """What was bought; it outlives the grant while a payment is missing."""
+    status: str
+    period: Period | None
+    cancel_at_period_end: bool
+    cancel_at: datetime | None
+    trial_end: datetime | None
+    amount: int | None
+    currency: str | None
+    interval: str | None
+    payment_state: PaymentState
+    grace_until: datetime | None
+    pending_change: PendingChange | None
+    pay_url: str | None
+    features: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutRequest:
+    """What somebody wants to buy, and where they go afterwards."""
+
+    plan: str
+    interval: str
+    success_url: str
+    cancel_url: str
+    trial_days: int | None = None
+    promo_code: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutLink:
+    """A page to pay on."""
+
+    id: str
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """What a requested change came to."""
+
+    outcome: ChangeOutcome
+    effective_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewLine:
+    """One line of what a change would bill."""
+
+    description: str
+    amount: int
+    currency: str
+    period: Period | None
+    is_proration: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePreview:
+    """What a change would bill, and when it would hold."""
+
+    direction: Direction
+    lines: tuple[PreviewLine, ...]
+    amount_due: int
+    currency: str
+    effective_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMethod:
+    """A way to pay that is saved."""
+
+    id: str
+    type: str
+    card: StripeCard | None
+    created_at: datetime
+    is_default: bool
+
+
+def grace_until(first_failed_at: datetime, grace_days: int) -> datetime:
+    return first_failed_at + timedelta(days=grace_days)
+
+
+def grants_access(held: Held, now: datetime, grace_days: int) -> bool:
+    """Rule 9: trialing and active do; past due does to the second that the grace ends."""
+    if held.status not in GRANTING:
+        return False
+    if held.status != "past_due" or held.first_failed_at is None:
+        return True
+    return now < grace_until(held.first_failed_at, grace_days)
+
+
+def decide(subscriptions: Iterable[Held], now: datetime, grace_days: int) -> Decision:
+    """Of several, the highest plan with access counts; the other live ones are duplicates."""
+    held = sorted(subscriptions, key=lambda one: (one.created_at, one.id))
+    granting = [one for one in held if grants_access(one, now, grace_days)]
+    counts = max(granting, key=lambda one: one.rank, default=None)
+    live = [one for one in held if one.status in LIVE]
+    shown = counts or max(live, key=lambda one: one.rank, default=None) or _last_worth_showing(held)
+    duplicates = frozenset(one.id for one in live if shown is not None and one.id != shown.id)
+    return Decision(counts, shown, duplicates)
+
+
+def payment_state(status: str) -> PaymentState:
+    if status == "past_due":
+        return PaymentState.PAST_DUE
+    return PaymentState.UNPAID if status == "unpaid" else PaymentState.OK
+
+
+def direction(current: Price, wanted: Price) -> Direction:
+    """A higher plan is an upgrade, and so is paying a year ahead for the same one."""
+    have = (current.rank, current.interval == "year")
+    want = (wanted.rank, wanted.interval == "year")
+    if have == want:
+        return Direction.SAME
+    return Direction.UPGRADE if want > have else Direction.DOWNGRADE
+
+
+def first_failure(
+    failures: Sequence[datetime], seen_past_due_at: datetime | None
+) -> datetime | None:
+    """When the trouble began: the first failed payment, else when it was first noticed."""
+    return min(failures, default=seen_past_due_at)
+
+
+def _last_worth_showing(held: Sequence[Held]) -> Held | None:
+    # One that expired before its first payment was never a subscription to its customer.
+    return next((one for one in reversed(held) if one.status != "incomplete_expired"), None)

@@ -1,0 +1,201 @@
+"""The mirror of Stripe's subscriptions, and what we have asked Stripe for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, Sequence, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.infra.db.base import TenantTable, metadata
+from app.kernel.periods import Period
+from app.subscriptions.domain import PendingChange, PendingReason
+
+SYNC_TICKETS = Sequence("subscription_sync_tickets", metadata=metadata)
+"""Numbers the questions put to Stripe, in the order in which they were put."""
+
+
+class Subscription(TenantTable):
+    """A subscription as Stripe last described it."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        Index(None, "organization_id", "stripe_subscription_id", unique=True),
+        CheckConstraint("period_start < period_end", name="period_is_forward"),
+        CheckConstraint("window_start < window_end", name="window_is_forward"),
+    )
+
+    stripe_subscription_id: Mapped[str]
+    stripe_customer_id: Mapped[str]
+    status: Mapped[str]
+    plan: Mapped[str]
+    catalog_version: Mapped[UUID]
+    price_id: Mapped[str]
+    interval: Mapped[str]
+    amount: Mapped[int | None]
+    currency: Mapped[str]
+    created_at: Mapped[datetime]
+    period_start: Mapped[datetime | None]
+    period_end: Mapped[datetime | None]
+    window_start: Mapped[datetime | None]
+    window_end: Mapped[datetime | None]
+    cancel_at_period_end: Mapped[bool]
+    cancel_at: Mapped[datetime | None]
+    canceled_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    trial_end: Mapped[datetime | None]
+    schedule_id: Mapped[str | None]
+    pending_plan: Mapped[str | None]
+    pending_interval: Mapped[str | None]
+    pending_effective_at: Mapped[datetime | None]
+    pending_reason: Mapped[str | None]
+    pay_url: Mapped[str | None]
+    default_payment_method_id: Mapped[str | None]
+    past_due_seen_at: Mapped[datetime | None]
+    first_failed_at: Mapped[datetime | None]
+    is_duplicate: Mapped[bool]
+    applied_ticket: Mapped[int]
+    synced_at: Mapped[datetime]
+
+    @property
+    def period(self) -> Period | None:
+        if self.period_start is None or self.period_end is None:
+            return None
+        return Period(self.period_start, self.period_end)
+
+    @property
+    def window(self) -> Period | None:
+        """The quota window that was last paid for."""
+        if self.window_start is None or self.window_end is None:
+            return None
+        return Period(self.window_start, self.window_end)
+
+    @property
+    def pending_change(self) -> PendingChange | None:
+        if self.pending_plan is None or self.pending_reason is None:
+            return None
+        return PendingChange(
+            plan=self.pending_plan,
+            interval=self.pending_interval,
+            effective_at=self.pending_effective_at,
+            reason=PendingReason(self.pending_reason),
+        )
+
+
+class PaymentFailure(TenantTable):
+    """An invoice whose payment failed, from its first failure until it is settled."""
+
+    __tablename__ = "payment_failures"
+    __table_args__ = (Index(None, "organization_id", "stripe_invoice_id", unique=True),)
+
+    stripe_subscription_id: Mapped[str]
+    stripe_invoice_id: Mapped[str]
+    first_failed_at: Mapped[datetime]
+
+
+class PaidPeriod(TenantTable):
+    """A period that was paid for, and so opened a quota window; once for ever."""
+
+    __tablename__ = "paid_periods"
+    __table_args__ = (
+        Index(None, "organization_id", "stripe_subscription_id", "starts_at", unique=True),
+        CheckConstraint("starts_at < ends_at", name="period_is_forward"),
+    )
+
+    stripe_subscription_id: Mapped[str]
+    stripe_invoice_id: Mapped[str]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    opened_at: Mapped[datetime]
+
+
+class CustomerRegistration(TenantTable):
+    """The wish to be a customer at Stripe; its id is the key under which Stripe makes one."""
+
+    __tablename__ = "customer_registrations"
+    __table_args__ = (
+        Index(
+            "uq_customer_registrations_current",
+            "organization_id",
+            unique=True,
+            postgresql_where=text("is_current"),
+        ),
+    )
+
+    name: Mapped[str]
+    email: Mapped[str | None]
+    stripe_customer_id: Mapped[str | None]
+    is_current: Mapped[bool]
+    created_at: Mapped[datetime]
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"customer:{self.id}"
+
+
+class CheckoutAttempt(TenantTable):
+    """A visit to the payment page, asked for and perhaps made. At most one is in play."""
+
+    __tablename__ = "checkout_attempts"
+    __table_args__ = (
+        Index(
+            "uq_checkout_attempts_in_play",
+            "organization_id",
+            unique=True,
+            postgresql_where=text("state in ('reserved', 'open')"),
+        ),
+        CheckConstraint(
+            "state in ('reserved', 'open', 'complete', 'expired', 'failed')",
+            name="state_is_known",
+        ),
+    )
+
+    plan: Mapped[str]
+    interval: Mapped[str]
+    price_ids: Mapped[list[Any]]
+    stripe_customer_id: Mapped[str]
+    success_url: Mapped[str]
+    cancel_url: Mapped[str]
+    trial_days: Mapped[int]
+    promo_code: Mapped[str | None]
+    promotion_code_id: Mapped[str | None]
+    order_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
+    state: Mapped[str]
+    stripe_session_id: Mapped[str | None] = mapped_column(index=True)
+    url: Mapped[str | None]
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"checkout:{self.id}"
+
+
+class RequestedChange(TenantTable):
+    """A change of a subscription that somebody asked for. At most one is under way."""
+
+    __tablename__ = "subscription_changes"
+    __table_args__ = (
+        Index(
+            "uq_subscription_changes_under_way",
+            "organization_id",
+            unique=True,
+            postgresql_where=text("state = 'reserved'"),
+        ),
+        CheckConstraint(
+            "state in ('reserved', 'settled', 'failed', 'abandoned')", name="state_is_known"
+        ),
+    )
+
+    kind: Mapped[str]
+    stripe_subscription_id: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    requested_at: Mapped[datetime]
+    leased_until: Mapped[datetime]
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"change:{self.id}"

@@ -1,0 +1,284 @@
+"""The tables of `models.py`, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.infra.db.locks import advisory_lock
+from app.infra.db.repository import Repository
+from app.kernel.ids import OrganizationId, new_id
+from app.kernel.periods import Period
+from app.subscriptions.models import (
+    SYNC_TICKETS,
+    CheckoutAttempt,
+    CustomerRegistration,
+    PaidPeriod,
+    PaymentFailure,
+    RequestedChange,
+    Subscription,
+)
+
+IN_PLAY = ("reserved", "open")
+
+
+class SubscriptionRepository(Repository):
+    """The mirror, the failures and the paid periods."""
+
+    async def take_ticket_for_platform(self) -> int:
+        """The next number of all; a later question to Stripe always has a higher one."""
+        return int(await self.session.scalar(select(SYNC_TICKETS.next_value())) or 0)
+
+    async def lock(self, organization_id: OrganizationId) -> None:
+        """Let one writer at a time decide what an organization holds.
+
+        The rows alone would not do: two subscriptions that appear at once lock different rows,
+        and neither decision would see the other.
+        """
+        await advisory_lock(self.session, "subscriptions", organization_id)
+
+    async def list_for_organization(self, organization_id: OrganizationId) -> list[Subscription]:
+        query = (
+            select(Subscription)
+            .where(Subscription.organization_id == organization_id)
+            .order_by(Subscription.created_at, Subscription.id)
+        )
+        return list((await self.session.scalars(query)).all())
+
+    async def find(
+        self, organization_id: OrganizationId, stripe_subscription_id: str
+    ) -> Subscription | None:
+        query = select(Subscription).where(
+            Subscription.organization_id == organization_id,
+            Subscription.stripe_subscription_id == stripe_subscription_id,
+        )
+        return await self.session.scalar(query)
+
+    def add(self, row: Subscription) -> None:
+        self.session.add(row)
+
+    async def note_failure(
+        self,
+        organization_id: OrganizationId,
+        stripe_subscription_id: str,
+        stripe_invoice_id: str,
+        failed_at: datetime,
+    ) -> None:
+        """Remember the earliest failure of an invoice, in whatever order they are heard of."""
+        statement = insert(PaymentFailure).values(
+            organization_id=organization_id,
+            id=new_id(),
+            stripe_subscription_id=stripe_subscription_id,
+            stripe_invoice_id=stripe_invoice_id,
+            first_failed_at=failed_at,
+        )
+        await self.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["organization_id", "stripe_invoice_id"],
+                set_={
+                    "first_failed_at": func.least(
+                        PaymentFailure.first_failed_at, statement.excluded.first_failed_at
+                    )
+                },
+            )
+        )
+
+    async def settle_failure(self, organization_id: OrganizationId, stripe_invoice_id: str) -> None:
+        await self.session.execute(
+            delete(PaymentFailure).where(
+                PaymentFailure.organization_id == organization_id,
+                PaymentFailure.stripe_invoice_id == stripe_invoice_id,
+            )
+        )
+
+    async def list_failures(
+        self, organization_id: OrganizationId, stripe_subscription_id: str
+    ) -> list[datetime]:
+        query = select(PaymentFailure.first_failed_at).where(
+            PaymentFailure.organization_id == organization_id,
+            PaymentFailure.stripe_subscription_id == stripe_subscription_id,
+        )
+        return list((await self.session.scalars(query)).all())
+
+    async def open_period(
+        self,
+        organization_id: OrganizationId,
+        stripe_subscription_id: str,
+        stripe_invoice_id: str,
+        period: Period,
+        at: datetime,
+    ) -> bool:
+        """Note that *period* was paid for; says whether this is news."""
+        result = await self.session.execute(
+            insert(PaidPeriod)
+            .values(
+                organization_id=organization_id,
+                id=new_id(),
+                stripe_subscription_id=stripe_subscription_id,
+                stripe_invoice_id=stripe_invoice_id,
+                starts_at=period.start,
+                ends_at=period.end,
+                opened_at=at,
+            )
+            .on_conflict_do_nothing(
+                index_elements=["organization_id", "stripe_subscription_id", "starts_at"]
+            )
+            .returning(PaidPeriod.id)
+        )
+        return result.first() is not None
+
+    async def find_latest_period(
+        self, organization_id: OrganizationId, stripe_subscription_id: str
+    ) -> Period | None:
+        query = (
+            select(PaidPeriod)
+            .where(
+                PaidPeriod.organization_id == organization_id,
+                PaidPeriod.stripe_subscription_id == stripe_subscription_id,
+            )
+            .order_by(PaidPeriod.starts_at.desc())
+            .limit(1)
+        )
+        found = await self.session.scalar(query)
+        return Period(found.starts_at, found.ends_at) if found else None
+
+
+class RegistrationRepository(Repository):
+    """Who is to be a customer at Stripe."""
+
+    async def reserve(
+        self, organization_id: OrganizationId, name: str, email: str | None, at: datetime
+    ) -> CustomerRegistration:
+        """The organization's current registration, made now if there is none."""
+        await self.session.execute(
+            insert(CustomerRegistration)
+            .values(
+                organization_id=organization_id,
+                id=new_id(),
+                name=name,
+                email=email,
+                is_current=True,
+                created_at=at,
+            )
+            .on_conflict_do_nothing(
+                index_elements=["organization_id"], index_where=text("is_current")
+            )
+        )
+        query = select(CustomerRegistration).where(
+            CustomerRegistration.organization_id == organization_id,
+            CustomerRegistration.is_current,
+        )
+        return (await self.session.scalars(query)).one()
+
+    async def record(
+        self, organization_id: OrganizationId, registration_id: UUID, stripe_customer_id: str
+    ) -> None:
+        await self.session.execute(
+            update(CustomerRegistration)
+            .where(
+                CustomerRegistration.organization_id == organization_id,
+                CustomerRegistration.id == registration_id,
+            )
+            .values(stripe_customer_id=stripe_customer_id)
+        )
+
+    async def retire(self, organization_id: OrganizationId, stripe_customer_id: str) -> bool:
+        """End the registration that made a customer whom Stripe no longer has; once."""
+        result = await self.session.execute(
+            update(CustomerRegistration)
+            .where(
+                CustomerRegistration.organization_id == organization_id,
+                CustomerRegistration.stripe_customer_id == stripe_customer_id,
+                CustomerRegistration.is_current,
+            )
+            .values(is_current=False)
+            .returning(CustomerRegistration.id)
+        )
+        return result.first() is not None
+
+
+class CheckoutRepository(Repository):
+    """Visits to the payment page."""
+
+    def add(self, attempt: CheckoutAttempt) -> None:
+        self.session.add(attempt)
+
+    async def get(self, organization_id: OrganizationId, attempt_id: UUID) -> CheckoutAttempt:
+        query = select(CheckoutAttempt).where(
+            CheckoutAttempt.organization_id == organization_id, CheckoutAttempt.id == attempt_id
+        )
+        return (await self.session.scalars(query)).one()
+
+    async def find_in_play(self, organization_id: OrganizationId) -> CheckoutAttempt | None:
+        query = select(CheckoutAttempt).where(
+            CheckoutAttempt.organization_id == organization_id,
+            CheckoutAttempt.state.in_(IN_PLAY),
+        )
+        return await self.session.scalar(query)
+
+    async def move(
+        self,
+        organization_id: OrganizationId,
+        attempt_id: UUID,
+        state: str,
+        **values: Any,
+    ) -> None:
+        """Take an attempt that is in play to *state*; one that is not stays what it is."""
+        await self.session.execute(
+            update(CheckoutAttempt)
+            .where(
+                CheckoutAttempt.organization_id == organization_id,
+                CheckoutAttempt.id == attempt_id,
+                CheckoutAttempt.state.in_(IN_PLAY),
+            )
+            .values(state=state, **values)
+        )
+
+    async def settle_session(
+        self, organization_id: OrganizationId, stripe_session_id: str, state: str
+    ) -> None:
+        await self.session.execute(
+            update(CheckoutAttempt)
+            .where(
+                CheckoutAttempt.organization_id == organization_id,
+                CheckoutAttempt.stripe_session_id == stripe_session_id,
+                CheckoutAttempt.state.in_(IN_PLAY),
+            )
+            .values(state=state)
+        )
+
+
+class ChangeRepository(Repository):
+    """Changes that were asked for."""
+
+    async def find_under_way(self, organization_id: OrganizationId) -> RequestedChange | None:
+        query = (
+            select(RequestedChange)
+            .where(
+                RequestedChange.organization_id == organization_id,
+                RequestedChange.state == "reserved",
+            )
+            .with_for_update()
+        )
+        return await self.session.scalar(query)
+
+    def add(self, change: RequestedChange) -> None:
+        self.session.add(change)
+
+    async def settle(
+        self, organization_id: OrganizationId, change_id: UUID, values: Mapping[str, Any]
+    ) -> None:
+        await self.session.execute(
+            update(RequestedChange)
+            .where(
+                RequestedChange.organization_id == organization_id,
+                RequestedChange.id == change_id,
+                RequestedChange.state == "reserved",
+            )
+            .values(**values)
+        )

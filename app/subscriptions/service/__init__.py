@@ -1,0 +1,17 @@
+"""What can be done with subscriptions, by noun."""
+
+from app.subscriptions.service.changes import ChangeService
+from app.subscriptions.service.checkout import CheckoutService
+from app.subscriptions.service.customers import StripeCustomers
+from app.subscriptions.service.mirror import Report, SubscriptionMirror, Taken
+from app.subscriptions.service.reading import SubscriptionService
+
+__all__ = [
+    "ChangeService",
+    "CheckoutService",
+    "Report",
+    "StripeCustomers",
+    "SubscriptionMirror",
+    "SubscriptionService",
+    "Taken",
+]

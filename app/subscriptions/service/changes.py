@@ -1,0 +1,285 @@
+"""Changing what is subscribed to: up at once, down at the period's end, out, and back in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from app.audit.service import AuditLog
+from app.catalog.service import CatalogService
+from app.gateways.stripe.gateway import StripeGateway, StripeSubscription
+from app.infra.db.unit_of_work import UnitOfWork
+from app.kernel.clock import Clock
+from app.kernel.errors import BillingError, Unavailable
+from app.kernel.ids import OrganizationId, new_id
+from app.subscriptions.domain import (
+    ENDED,
+    LIVE,
+    ChangeOutcome,
+    ChangePreview,
+    ChangeResult,
+    Direction,
+    PreviewLine,
+    Price,
+    direction,
+)
+from app.subscriptions.errors import (
+    CancellationScheduled,
+    ChangeInProgress,
+    NoSubscription,
+    PaymentOutstanding,
+    SamePlan,
+    SubscriptionEnded,
+)
+from app.subscriptions.models import RequestedChange
+from app.subscriptions.repository import ChangeRepository, SubscriptionRepository
+from app.subscriptions.service.mirror import Report, SubscriptionMirror
+from app.subscriptions.service.plans import (
+    current_price,
+    item_changes,
+    ordered_prices,
+    price_of,
+)
+
+LEASE = timedelta(minutes=2)
+"""How long a change may be under way before another is let past it."""
+_UNPAID = frozenset({"past_due", "unpaid", "incomplete"})
+
+Step = Callable[[StripeSubscription, str], Awaitable[StripeSubscription]]
+"""Asks Stripe for one change of a subscription, under the key it is given."""
+
+
+class ChangeService:
+    """Each change is written down with its key, asked of Stripe, and then mirrored."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        changes: ChangeRepository,
+        subscriptions: SubscriptionRepository,
+        mirror: SubscriptionMirror,
+        catalogs: CatalogService,
+        stripe: StripeGateway,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._changes = changes
+        self._subscriptions = subscriptions
+        self._mirror = mirror
+        self._catalogs = catalogs
+        self._stripe = stripe
+        self._audit = audit
+        self._clock = clock
+
+    async def preview(
+        self, organization_id: OrganizationId, plan: str, interval: str | None
+    ) -> ChangePreview:
+        """What `change` would bill, and when it would hold; changes nothing."""
+        subscription = await self._stripe.get_subscription(await self._held(organization_id))
+        wanted, way = self._wanted(subscription, plan, interval)
+        if way is Direction.SAME:
+            raise SamePlan
+        changes = item_changes(self._catalogs.active, subscription, wanted)
+        is_billed = way is Direction.UPGRADE and subscription.status != "trialing"
+        invoice = await self._stripe.preview(subscription.id, changes, is_billed=is_billed)
+        now = self._clock.now()
+        period = subscription.period
+        is_later = way is Direction.DOWNGRADE and subscription.status != "trialing"
+        return ChangePreview(
+            direction=way,
+            lines=tuple(
+                PreviewLine(
+                    line.description, line.amount, line.currency, line.period, line.is_proration
+                )
+                for line in invoice.lines
+            ),
+            amount_due=invoice.amount_due,
+            currency=invoice.currency,
+            effective_at=period.end if is_later and period is not None else now,
+        )
+
+    async def change(
+        self, organization_id: OrganizationId, plan: str, interval: str | None
+    ) -> ChangeResult:
+        """Move to another plan or interval.
+
+        A better one is billed at once and holds when it is paid; a lesser one holds from the end
+        of the period, and asking for the present one takes that back. During a trial nothing is
+        owed, so either holds at once. Raises `SamePlan`, `PaymentOutstanding`,
+        `CancellationScheduled`, `NoSubscription`, `UnknownPlan`, `PlanNotForSale`.
+        """
+        details = {"plan": plan, "interval": interval}
+
+        async def step(before: StripeSubscription, key: str) -> StripeSubscription:
+            wanted, way = self._wanted(before, plan, interval)
+            if before.status in _UNPAID:
+                raise PaymentOutstanding
+            if before.cancel_at is not None or before.cancel_at_period_end:
+                raise CancellationScheduled
+            is_scheduled = before.schedule is not None and before.schedule.is_in_force
+            if way is Direction.SAME and not is_scheduled:
+                raise SamePlan
+            await self._release(before, key)
+            if way is Direction.SAME:
+                return await self._stripe.get_subscription(before.id)
+            return await self._move(before, wanted, way, key)
+
+        after = await self._request(organization_id, "change", details, step)
+        return self._result(after, price_of(self._catalogs.active, plan, interval or "month"))
+
+    async def cancel(
+        self, organization_id: OrganizationId, *, at_period_end: bool, reason: str | None
+    ) -> ChangeResult:
+        """End the subscription, by default when what was paid for runs out."""
+
+        async def step(before: StripeSubscription, key: str) -> StripeSubscription:
+            if before.status in ENDED:
+                return before
+            await self._release(before, key)
+            if at_period_end and before.status != "unpaid":
+                return await self._stripe.cancel_at_period_end(before.id, comment=reason, key=key)
+            return await self._stripe.cancel_now(before.id, comment=reason, key=key)
+
+        details = {"at_period_end": at_period_end, "reason": reason}
+        after = await self._request(organization_id, "cancel", details, step)
+        if after.status in ENDED:
+            return ChangeResult(ChangeOutcome.APPLIED, after.ended_at)
+        return ChangeResult(ChangeOutcome.SCHEDULED, after.cancel_at)
+
+    async def resume(self, organization_id: OrganizationId) -> ChangeResult:
+        """Take back a scheduled cancellation, however it was scheduled, or start after a pause.
+
+        With nothing to take back it changes nothing. Raises `SubscriptionEnded` when it is over.
+        """
+
+        async def step(before: StripeSubscription, key: str) -> StripeSubscription:
+            if before.status in ENDED:
+                raise SubscriptionEnded
+            if before.status == "paused":
+                return await self._stripe.resume_paused(before.id, key=key)
+            if before.cancel_at is None and not before.cancel_at_period_end:
+                return before
+            # A schedule that ends in a cancellation refuses a direct change; it goes first.
+            await self._release(before, key)
+            return await self._stripe.undo_cancellation(before, key=key)
+
+        after = await self._request(organization_id, "resume", {}, step)
+        outcome = ChangeOutcome.PENDING if after.status == "paused" else ChangeOutcome.APPLIED
+        return ChangeResult(outcome, None)
+
+    async def _move(
+        self, before: StripeSubscription, wanted: Price, way: Direction, key: str
+    ) -> StripeSubscription:
+        catalog = self._catalogs.active
+        is_trial = before.status == "trialing"
+        if way is Direction.UPGRADE or is_trial:
+            changes = item_changes(catalog, before, wanted)
+            return await self._stripe.change_items(
+                before.id, changes, is_billed=not is_trial, key=key
+            )
+        prices = ordered_prices(catalog, wanted.plan, wanted.interval)
+        return await self._stripe.schedule_items(before, prices, key=key)
+
+    async def _release(self, subscription: StripeSubscription, key: str) -> None:
+        schedule = subscription.schedule
+        if schedule is not None and schedule.is_in_force:
+            await self._stripe.release_schedule(schedule.id, key=f"{key}:release")
+
+    def _wanted(
+        self, subscription: StripeSubscription, plan: str, interval: str | None
+    ) -> tuple[Price, Direction]:
+        catalog = self._catalogs.active
+        current = current_price(catalog, subscription)
+        wanted = price_of(catalog, plan, interval or current.interval)
+        ordered_prices(catalog, wanted.plan, wanted.interval)
+        return wanted, direction(current, wanted)
+
+    def _result(self, after: StripeSubscription, wanted: Price) -> ChangeResult:
+        if after.pending_update is not None:
+            return ChangeResult(ChangeOutcome.PENDING, None)
+        if current_price(self._catalogs.active, after).plan == wanted.plan and (
+            after.schedule is None or not after.schedule.is_in_force
+        ):
+            return ChangeResult(ChangeOutcome.APPLIED, self._clock.now())
+        return ChangeResult(ChangeOutcome.SCHEDULED, after.period.end if after.period else None)
+
+    async def _held(self, organization_id: OrganizationId) -> str:
+        """The subscription that counts, as Stripe names it. Raises `NoSubscription`."""
+        async with self._work.begin(organization_id):
+            rows = await self._subscriptions.list_for_organization(organization_id)
+        live = [row for row in rows if row.status in LIVE and not row.is_duplicate]
+        if live:
+            return live[-1].stripe_subscription_id
+        if any(row.status in ENDED for row in rows):
+            raise SubscriptionEnded
+        raise NoSubscription
+
+    async def _request(
+        self, organization_id: OrganizationId, kind: str, details: dict[str, Any], step: Step
+    ) -> StripeSubscription:
+        """Reserve, call, settle. The same wish after a lost answer repeats under the same key."""
+        held = await self._held(organization_id)
+        change = await self._reserve(organization_id, kind, held, details)
+        async with self._settled(organization_id, change):
+            ticket = await self._mirror.take_ticket()
+            before = await self._stripe.get_subscription(held)
+            after = await step(before, change.idempotency_key)
+        async with self._work.begin(organization_id):
+            await self._changes.settle(organization_id, change.id, {"state": "settled"})
+            await self._mirror.take(organization_id, Report(after, ticket))
+            self._audit.record(
+                f"subscriptions.{kind}_requested",
+                held,
+                organization_id=organization_id,
+                after={**details, "status": after.status},
+            )
+        return after
+
+    @asynccontextmanager
+    async def _settled(
+        self, organization_id: OrganizationId, change: RequestedChange
+    ) -> AsyncIterator[None]:
+        """An answered refusal ends the change; an answer that was lost leaves it to be repeated."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except BillingError:
+            async with self._work.begin(organization_id):
+                await self._changes.settle(organization_id, change.id, {"state": "failed"})
+            raise
+
+    async def _reserve(
+        self, organization_id: OrganizationId, kind: str, held: str, details: dict[str, Any]
+    ) -> RequestedChange:
+        now = self._clock.now()
+        async with self._work.begin(organization_id):
+            await self._subscriptions.lock(organization_id)
+            rival = await self._changes.find_under_way(organization_id)
+            if rival is not None:
+                same = (rival.kind, rival.stripe_subscription_id, rival.details) == (
+                    kind,
+                    held,
+                    details,
+                )
+                if same:
+                    return rival
+                if rival.leased_until > now:
+                    raise ChangeInProgress
+                rival.state = "abandoned"
+                await self._work.session.flush()
+            change = RequestedChange(
+                organization_id=organization_id,
+                id=new_id(),
+                kind=kind,
+                stripe_subscription_id=held,
+                details=details,
+                state="reserved",
+                requested_at=now,
+                leased_until=now + LEASE,
+            )
+            self._changes.add(change)
+            return change

@@ -1,0 +1,141 @@
+"""What an organization holds, as it is shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.catalog.service import CatalogService
+from app.gateways.stripe.gateway import StripeGateway
+from app.infra.db.unit_of_work import UnitOfWork
+from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId
+from app.organizations.service import OrganizationService
+from app.subscriptions.domain import (
+    PaymentMethod,
+    PaymentState,
+    SubscriptionView,
+    grace_until,
+    payment_state,
+)
+from app.subscriptions.models import Subscription
+from app.subscriptions.repository import SubscriptionRepository
+from app.subscriptions.service.customers import StripeCustomers
+from app.subscriptions.service.mirror import shown_of
+
+
+class SubscriptionService:
+    """Reads the mirror, and what only Stripe knows: the portal and the saved ways to pay."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        subscriptions: SubscriptionRepository,
+        organizations: OrganizationService,
+        customers: StripeCustomers,
+        catalogs: CatalogService,
+        stripe: StripeGateway,
+        clock: Clock,
+        grace_days: int,
+    ) -> None:
+        self._work = work
+        self._subscriptions = subscriptions
+        self._organizations = organizations
+        self._customers = customers
+        self._catalogs = catalogs
+        self._stripe = stripe
+        self._clock = clock
+        self._grace_days = grace_days
+
+    async def current(self, organization_id: OrganizationId) -> SubscriptionView:
+        """The subscription that counts, or the last one, or the plan that costs nothing."""
+        async with self._work.begin(organization_id):
+            granted = await self._organizations.entitlements(organization_id)
+            row = shown_of(
+                await self._subscriptions.list_for_organization(organization_id),
+                self._catalogs.active,
+                self._clock.now(),
+                self._grace_days,
+            )
+        if row is None:
+            return _without(granted.plan, granted.features)
+        return SubscriptionView(
+            tier=granted.plan,
+            plan=row.plan,
+            status=row.status,
+            period=row.period,
+            cancel_at_period_end=row.cancel_at_period_end or _ends_with_period(row),
+            cancel_at=row.cancel_at,
+            trial_end=row.trial_end,
+            amount=row.amount,
+            currency=row.currency,
+            interval=row.interval,
+            payment_state=payment_state(row.status),
+            grace_until=self._grace_until(row),
+            pending_change=row.pending_change,
+            pay_url=row.pay_url,
+            features=granted.features,
+        )
+
+    async def open_portal(
+        self, organization_id: OrganizationId, return_url: str, email: str | None
+    ) -> str:
+        """The address of a page where the organization manages its payments itself."""
+
+        async def open_for(customer_id: str) -> str:
+            return await self._stripe.create_portal(customer_id, return_url=return_url)
+
+        return await self._customers.with_customer(organization_id, email, open_for)
+
+    async def payment_methods(self, organization_id: OrganizationId) -> list[PaymentMethod]:
+        """The saved ways to pay, newest first; none for who never was a customer."""
+        customer_id = await self._customers.find(organization_id)
+        if customer_id is None:
+            return []
+        async with self._work.begin(organization_id):
+            rows = await self._subscriptions.list_for_organization(organization_id)
+        customer = await self._stripe.get_customer(customer_id)
+        if customer.is_deleted:
+            return []
+        saved = await self._stripe.list_payment_methods(customer_id)
+        preferred = [row.default_payment_method_id for row in rows if row.default_payment_method_id]
+        default = preferred[-1] if preferred else customer.default_payment_method_id
+        return [
+            PaymentMethod(
+                id=method.id,
+                type=method.type,
+                card=method.card,
+                created_at=method.created_at,
+                is_default=method.id == default,
+            )
+            for method in sorted(saved, key=lambda one: one.created_at, reverse=True)
+        ]
+
+    def _grace_until(self, row: Subscription) -> datetime | None:
+        if row.status != "past_due" or row.first_failed_at is None:
+            return None
+        return grace_until(row.first_failed_at, self._grace_days)
+
+
+def _ends_with_period(row: Subscription) -> bool:
+    # Stripe's portal schedules the same end by an instant instead of the flag.
+    return row.cancel_at is not None and row.cancel_at == row.period_end
+
+
+def _without(tier: str, features: frozenset[str]) -> SubscriptionView:
+    return SubscriptionView(
+        tier=tier,
+        plan=tier,
+        status="none",
+        period=None,
+        cancel_at_period_end=False,
+        cancel_at=None,
+        trial_end=None,
+        amount=None,
+        currency=None,
+        interval=None,
+        payment_state=PaymentState.OK,
+        grace_until=None,
+        pending_change=None,
+        pay_url=None,
+        features=features,
+    )

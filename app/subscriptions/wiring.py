@@ -1,0 +1,56 @@
+"""How subscriptions are built."""
+
+from app.audit.service import AuditLog
+from app.catalog.service import CatalogService
+from app.gateways.stripe.gateway import StripeGateway
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.http.provide import Services
+from app.infra.settings import Settings
+from app.kernel.clock import Clock
+from app.organizations.service import OrganizationService
+from app.subscriptions.repository import (
+    ChangeRepository,
+    CheckoutRepository,
+    RegistrationRepository,
+    SubscriptionRepository,
+)
+from app.subscriptions.service import (
+    ChangeService,
+    CheckoutService,
+    StripeCustomers,
+    SubscriptionMirror,
+    SubscriptionService,
+)
+
+
+def register(services: Services) -> None:
+    work, audit, catalogs = services[UnitOfWork], services[AuditLog], services[CatalogService]
+    organizations = services[OrganizationService]
+    clock: Clock = services[Clock]  # type: ignore[type-abstract]
+    stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
+    grace_days = services[Settings].payment_grace_days
+    rows = SubscriptionRepository(work)
+    mirror = services.add(
+        SubscriptionMirror,
+        SubscriptionMirror(work, rows, organizations, catalogs, clock, grace_days),
+    )
+    customers = services.add(
+        StripeCustomers,
+        StripeCustomers(work, RegistrationRepository(work), organizations, stripe, clock),
+    )
+    services.add(
+        CheckoutService,
+        CheckoutService(
+            work, CheckoutRepository(work), rows, customers, catalogs, stripe, audit, clock
+        ),
+    )
+    services.add(
+        ChangeService,
+        ChangeService(work, ChangeRepository(work), rows, mirror, catalogs, stripe, audit, clock),
+    )
+    services.add(
+        SubscriptionService,
+        SubscriptionService(
+            work, rows, organizations, customers, catalogs, stripe, clock, grace_days
+        ),
+    )
