@@ -4,8 +4,6 @@ from app.audit.service import AuditLog
 from app.infra.db.signals import Signals
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
-from app.infra.security.secret import SigningSecret
-from app.infra.security.tokens import KeyedHash
 from app.kernel.clock import Clock
 from app.organizations.domain import PlanAdvice, UsageReader
 from app.organizations.repository import (
@@ -14,20 +12,12 @@ from app.organizations.repository import (
     OrganizationRepository,
     QuotaWindowRepository,
 )
-from app.organizations.service import (
-    InviteService,
-    MemberService,
-    OrganizationService,
-    OverviewService,
-)
-from app.users.service import UserService
+from app.organizations.service import OrganizationService, OverviewService
 
 
 def register(services: Services) -> None:
     work = services[UnitOfWork]
     clock = services[Clock]  # type: ignore[type-abstract]
-    plans = services[PlanAdvice]  # type: ignore[type-abstract]
-    audit, signals, users = services[AuditLog], services[Signals], services[UserService]
     organizations = OrganizationRepository(work)
     members = MemberRepository(work)
     invites = InviteRepository(work)
@@ -38,29 +28,9 @@ def register(services: Services) -> None:
             organizations,
             members,
             QuotaWindowRepository(work),
-            plans,
-            audit,
-            signals,
-            clock,
-        ),
-    )
-
-    services.add(
-        MemberService,
-        MemberService(work, organizations, members, users, audit, signals, clock),
-    )
-    services.add(
-        InviteService,
-        InviteService(
-            work,
-            organizations,
-            members,
-            invites,
-            users,
-            plans,
-            KeyedHash(services[SigningSecret].derive("invites")),
-            audit,
-            signals,
+            services[PlanAdvice],  # type: ignore[type-abstract]
+            services[AuditLog],
+            services[Signals],
             clock,
         ),
     )

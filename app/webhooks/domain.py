@@ -7,10 +7,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
-from app.gateways.stripe.gateway import StripeInvoice
-from app.kernel.ids import OrganizationId
 from app.webhooks.errors import EventMalformed
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -72,14 +70,6 @@ HANDLED = Outcome(EventState.HANDLED)
 
 def ignored(because: str) -> Outcome:
     return Outcome(EventState.IGNORED, because)
-
-
-class InvoiceMirror(Protocol):
-    """Keeps a copy of the invoices that Stripe issues; `invoices` supplies it."""
-
-    async def record(self, organization_id: OrganizationId, invoice: StripeInvoice) -> None:
-        """Take *invoice* as it stands now. Joins the caller's unit; repeating changes nothing."""
-        ...
 
 
 def read_event(payload: bytes) -> SignedEvent:

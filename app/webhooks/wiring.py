@@ -1,12 +1,12 @@
 """How the inbox is built."""
 
 from app.audit.service import AuditLog
-from app.gateways.stripe.gateway import StripeGateway, StripeInvoice
+from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.settings import Settings
+from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import Clock
-from app.kernel.ids import OrganizationId
 from app.organizations.service import OrganizationService
 from app.subscriptions.service import CheckoutService, SubscriptionMirror
 from app.webhooks.repository import InboxRepository
@@ -26,7 +26,7 @@ def register(services: Services) -> None:
         services[OrganizationService],
         services[SubscriptionMirror],
         services[CheckoutService],
-        _NoInvoices(),
+        services[InvoiceMirror],
     )
     services.add(
         StripeInbox,
@@ -34,10 +34,3 @@ def register(services: Services) -> None:
             work, events, clock, services[AuditLog], handlers.table(), livemode=settings.livemode
         ),
     )
-
-
-class _NoInvoices:
-    """Keeps no copies, until `invoices` does."""
-
-    async def record(self, organization_id: OrganizationId, invoice: StripeInvoice) -> None:
-        return None

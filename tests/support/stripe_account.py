@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -131,14 +130,18 @@ class Shop:
         return len(sent)
 
     async def advance(self, **by: float) -> None:
-        """Let time pass for everybody, and what falls due happen, day by day."""
-        left = timedelta(**by)
-        while left > timedelta(0):
-            step = min(left, timedelta(hours=12))
-            self.clock.advance(step)
-            await self.account.control("clock/advance", seconds=0)
-            await self.deliver()
-            left -= step
+        """Let time pass for everybody, and everything that falls due meanwhile happen."""
+        self.clock.advance(**by)
+        await self.account.control("clock/advance", seconds=0)
+        await self.deliver()
+
+    async def decline_from_now_on(self, code: str | None = "generic_decline") -> None:
+        """Let every saved card be declined, or with None be good again."""
+        for method in self.account.find("payment_method"):
+            answer = await self.account.http.post(
+                f"/_sandbox/payment_methods/{method['id']}", json={"decline_code": code or ""}
+            )
+            assert answer.status_code == 200, answer.text
 
     async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         async with self.service.work.begin_platform() as session:

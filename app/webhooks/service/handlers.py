@@ -15,10 +15,11 @@ from app.gateways.stripe.gateway import (
     StripeInvoice,
     StripeSubscription,
 )
+from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.ids import OrganizationId
 from app.organizations.service import OrganizationService
 from app.subscriptions.service import CheckoutService, Report, SubscriptionMirror, Taken
-from app.webhooks.domain import HANDLED, InvoiceMirror, Outcome, PendingEvent, ignored
+from app.webhooks.domain import HANDLED, Outcome, PendingEvent, ignored
 from app.webhooks.service.inbox import Apply, Handler, settled
 
 FOREIGN = ignored("foreign_customer")
