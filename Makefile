@@ -30,7 +30,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## Serve the API on http://127.0.0.1:8000 with everything it needs (DATABASE_URL, STRIPE_SECRET_KEY replace parts)
-	@exec $(BIN)/python -m app.cli serve $(ARGS)
+	@exec $(BIN)/python -m app.cli serve --end-with-parent $(ARGS)
 
 demo: $(READY) ## Drive the main job against the running service; TRACE=file replays a trace of LLM requests
 	@exec $(BIN)/python -m app.demo $(if $(TRACE),--trace $(TRACE)) $(ARGS)

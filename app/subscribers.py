@@ -8,8 +8,11 @@ from dataclasses import fields
 from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
+from app.organizations.events import MemberRemoved
 
-SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {}
+SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
+    MemberRemoved: ("auth.delete_keys_of_member",),
+}
 
 
 def followers(facts: Sequence[Fact]) -> list[NewJob]:

@@ -67,12 +67,6 @@ class CsrfRefused(NotAllowed):
     code = "csrf_failed"
 
 
-class PeopleOnly(NotAllowed):
-    """An API key cannot do that; sign in as a person."""
-
-    code = "people_only"
-
-
 class SessionNotFound(NotFound):
     """There is no such session."""
 

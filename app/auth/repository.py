@@ -247,6 +247,22 @@ class ApiKeyRepository(Repository):
         )
         return found is not None
 
+    async def remove_all_of_user(
+        self, organization_id: OrganizationId, user_id: UserId, made_until: datetime
+    ) -> list[UUID]:
+        """Delete every key that somebody made here up to an instant; returns which."""
+        gone = await self.session.scalars(
+            delete(ApiKey)
+            .where(
+                ApiKey.organization_id == organization_id,
+                ApiKey.user_id == user_id,
+                ApiKey.created_at <= made_until,
+            )
+            .returning(ApiKey.id)
+            .execution_options(synchronize_session=False)
+        )
+        return list(gone)
+
     async def remove(self, organization_id: OrganizationId, key_id: UUID) -> None:
         await self.session.execute(
             delete(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.id == key_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, WithJsonSchema
+from pydantic import Field, SecretStr, StringConstraints
 
 from app.auth.domain import (
     ApiKey,
@@ -19,15 +19,9 @@ from app.auth.domain import (
 from app.infra.http.schemas import InputModel, Instant, InstantIn, OutputModel, prefixed_id
 from app.kernel.principal import Permission, Principal, TokenType
 from app.organizations.domain import Belonging, Role
-from app.organizations.schemas import Name, OrganizationSummaryOut
-from app.users.domain import MAXIMUM_EMAIL_LENGTH, MAXIMUM_PASSWORD_LENGTH, Person, normalize_email
-
-Email = Annotated[
-    str,
-    StringConstraints(max_length=MAXIMUM_EMAIL_LENGTH + 100),
-    AfterValidator(normalize_email),
-    WithJsonSchema({"type": "string", "format": "email", "maxLength": MAXIMUM_EMAIL_LENGTH}),
-]
+from app.organizations.schemas import OrganizationSummaryOut
+from app.users.domain import MAXIMUM_PASSWORD_LENGTH, Person
+from app.users.schemas import Email, Name
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=MAXIMUM_PASSWORD_LENGTH)]
 """Judged by `users`; only its length is bounded here."""
@@ -232,6 +226,24 @@ def _key_fields(key: ApiKey) -> dict[str, Any]:
         "last_used_at": key.last_used_at,
         "rotated_at": key.rotated_at,
     }
+
+
+class PasswordChangeIn(InputModel):
+    current_password: Password
+    new_password: Password
+
+
+class PasswordForgottenIn(InputModel):
+    email: Email
+
+
+class PasswordResetIn(InputModel):
+    token: Token
+    new_password: Password
+
+
+class EmailVerificationIn(InputModel):
+    token: Token
 
 
 class ProfilePatch(InputModel):

@@ -12,6 +12,9 @@ from app.auth.repository import (
 from app.auth.service import (
     AccessTokens,
     ApiKeyService,
+    OneTimeTokenService,
+    Operators,
+    PasswordService,
     PrincipalCache,
     ProfileService,
     Resolver,
@@ -25,6 +28,8 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.principal import PrincipalResolver
 from app.infra.http.provide import Services
 from app.infra.http.rate_limit import RateLimiter
+from app.infra.lifecycle import Lifecycle
+from app.infra.security.passwords import Passwords
 from app.infra.security.secret import SigningSecret
 from app.infra.settings import Settings
 from app.kernel.clock import Clock
@@ -61,10 +66,19 @@ def register(services: Services) -> None:
             clock,
         ),
     )
-    services.add(
-        SignInService,
-        SignInService(work, users, organizations, sessions, services[RateLimiter]),
+    limits = services[RateLimiter]
+    sign_in = services.add(
+        SignInService, SignInService(work, users, organizations, sessions, limits)
     )
+    one_time_rows = OneTimeTokenRepository(work)
+    one_time_tokens = services.add(
+        OneTimeTokenService, OneTimeTokenService(work, one_time_rows, secrets, clock)
+    )
+    services.add(
+        PasswordService,
+        PasswordService(work, users, sign_in, sessions, one_time_tokens, limits),
+    )
+    _bootstrap(services, settings)
     key_service = services.add(
         ApiKeyService,
         ApiKeyService(
@@ -84,7 +98,7 @@ def register(services: Services) -> None:
             work,
             revocations,
             session_rows,
-            OneTimeTokenRepository(work),
+            one_time_rows,
             access_tokens,
             sessions,
             key_service,
@@ -110,3 +124,26 @@ def register(services: Services) -> None:
             clock,
         ),
     )
+
+
+def _bootstrap(services: Services, settings: Settings) -> None:
+    operators = services.add(
+        Operators,
+        Operators(
+            services[UserService],
+            services[Passwords],
+            is_strict=settings.env == "production",
+        ),
+    )
+    email, password = settings.admin_email, settings.admin_password
+    if email is None or password is None:
+        return
+
+    async def start() -> None:
+        await operators.bootstrap(email, password.get_secret_value())
+
+    services[Lifecycle].add(start, _nothing)
+
+
+async def _nothing() -> None:
+    return None

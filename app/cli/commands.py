@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -28,11 +29,17 @@ def serve(
     sandbox: Annotated[
         bool, typer.Option(help="Outside production, stand in for Stripe when it has no key.")
     ] = True,
+    end_with_parent: Annotated[
+        bool, typer.Option("--end-with-parent", help="Stop when the process that started it dies.")
+    ] = False,
 ) -> None:
     """Serve the API, with an embedded PostgreSQL and a Stripe sandbox where none is configured."""
     from app.cli.serve import serve_until_stopped
 
-    raise typer.Exit(serve_until_stopped(_settings(), with_sandbox=sandbox))
+    code = serve_until_stopped(
+        _settings(), with_sandbox=sandbox, with_parent=os.getppid() if end_with_parent else None
+    )
+    raise typer.Exit(code)
 
 
 @commands.command()

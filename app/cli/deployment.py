@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import secrets
 import threading
 import time
@@ -44,12 +45,18 @@ class Deployment:
     """
 
     def __init__(
-        self, settings: Settings, port: int, apis: Sequence[Child], stop: threading.Event
+        self,
+        settings: Settings,
+        port: int,
+        apis: Sequence[Child],
+        stop: threading.Event,
+        parent: int | None,
     ) -> None:
         self._settings = settings
         self._port = port
         self._apis = apis
         self._stop = stop
+        self._parent = parent
         self._added = {"ARAGORA_PORT": str(port)}
         self._postgres: EmbeddedPostgres | None = None
         self._stripe: BundledStripe | None = None
@@ -85,7 +92,7 @@ class Deployment:
             self._stripe.stop()
         if self._postgres is not None:
             self._postgres.stop()
-        forget_environment(self._settings.data_dir)
+        forget_environment(self._settings.data_dir, self._added)
 
     # Starting
 
@@ -147,7 +154,7 @@ class Deployment:
     # Watching
 
     def _watch(self) -> None:
-        while not self._stop.wait(_WATCH_SECONDS):
+        while not self._stop.wait(_WATCH_SECONDS) and self._parent in (None, os.getppid()):
             for api in self._apis:
                 died = api.look_after()
                 if died is not None and self._settings.workers > 1:

@@ -19,8 +19,10 @@ def remember_environment(data_dir: Path, added: Mapping[str, str]) -> None:
     draft.replace(data_dir / _NAME)
 
 
-def forget_environment(data_dir: Path) -> None:
-    (data_dir / _NAME).unlink(missing_ok=True)
+def forget_environment(data_dir: Path, added: Mapping[str, str]) -> None:
+    """Remove it, unless the next `serve` has already written its own."""
+    if remembered_environment(data_dir) == added:
+        (data_dir / _NAME).unlink()
 
 
 def remembered_environment(data_dir: Path) -> dict[str, str]:

@@ -14,8 +14,10 @@ from app.infra.settings import Settings
 from app.infra.telemetry.logging import configure_logging
 
 
-def serve_until_stopped(settings: Settings, *, with_sandbox: bool) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit code."""
+def serve_until_stopped(
+    settings: Settings, *, with_sandbox: bool, with_parent: int | None = None
+) -> int:
+    """Serve until SIGTERM or SIGINT, or until *with_parent* has died; return the exit code."""
     configure_logging(settings.log_level, json=settings.env == "production")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,7 +45,7 @@ def serve_until_stopped(settings: Settings, *, with_sandbox: bool) -> int:
         # Only now: what this imports takes as long as what the API processes import meanwhile.
         from app.cli.deployment import Deployment, DeploymentFailed
 
-        deployment = Deployment(settings, listener.getsockname()[1], apis, stop)
+        deployment = Deployment(settings, listener.getsockname()[1], apis, stop, with_parent)
         try:
             deployment.run(with_sandbox=with_sandbox)
         except DeploymentFailed as problem:

@@ -67,7 +67,7 @@ def _service(url: str, *, may_start: bool) -> Iterator[None]:
         raise DemoFailed(f"nobody answers at {url}")
     console.print("Starting the service…")
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve"],
+        [sys.executable, "-m", "app.cli", "serve", "--end-with-parent"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=dict(os.environ),

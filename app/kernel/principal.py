@@ -44,6 +44,12 @@ class OperatorsOnly(NotAllowed):
     code = "operators_only"
 
 
+class PeopleOnly(NotAllowed):
+    """An API key cannot do that; sign in as a person."""
+
+    code = "people_only"
+
+
 class NoOrganization(NotAllowed):
     """This needs an organization, and you are signed in to none."""
 
@@ -86,6 +92,11 @@ class Principal:
         """Raises `MissingPermission` unless the caller holds *permission*."""
         if permission not in self.permissions:
             raise MissingPermission(permission=permission.value)
+
+    def require_person(self) -> None:
+        """Raises `PeopleOnly` for an API key: keys do not touch accounts, sessions or members."""
+        if self.api_key_id is not None:
+            raise PeopleOnly
 
     def require_operator(self) -> None:
         """Raises `OperatorsOnly` unless the caller is a platform operator."""

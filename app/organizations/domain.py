@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from app.kernel.entitlements import Entitlements, LimitPolicy, MetricLimit
-from app.kernel.ids import OrganizationId, UserId
+from app.kernel.ids import MalformedId, OrganizationId, UserId, decode_id, encode_id
 from app.kernel.periods import Period, calendar_month
 from app.kernel.principal import Permission
 
 HEADLINE_METRIC = "debates"
 """What `GET /organizations/{id}` counts; the rest is in `GET /billing/quota`."""
+
+_ID_LENGTH = 26
 
 INVITE_LIFETIME = timedelta(days=7)
 
@@ -79,6 +81,17 @@ class Membership:
 
     organization_id: OrganizationId
     user_id: UserId
+    role: Role
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Someone in an organization, with the name that others see."""
+
+    user_id: UserId
+    email: str
+    name: str
     role: Role
     joined_at: datetime
 
@@ -161,6 +174,22 @@ class UsageReader(Protocol):
     async def used(self, organization_id: OrganizationId, metric: str) -> tuple[Decimal, Decimal]:
         """The quantity used, and the quantity held by reservations."""
         ...
+
+
+def make_invite_token(organization_id: OrganizationId, invite_id: UUID, random: str) -> str:
+    """What an invitation's link carries: organization, invitation, and a secret."""
+    return f"{encode_id('', organization_id)[1:]}{encode_id('', invite_id)[1:]}{random}"
+
+
+def parse_invite_token(token: str) -> tuple[OrganizationId, UUID] | None:
+    """The organization and invitation that a link names, or None for what is no link of ours."""
+    try:
+        return (
+            OrganizationId(decode_id("", f"_{token[:_ID_LENGTH]}")),
+            decode_id("", f"_{token[_ID_LENGTH : 2 * _ID_LENGTH]}"),
+        )
+    except MalformedId:
+        return None
 
 
 def permissions_of(role: Role, *, is_suspended: bool) -> frozenset[Permission]:

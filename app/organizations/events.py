@@ -1,9 +1,19 @@
 """What happened to organizations."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from app.kernel.facts import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRemoved(Fact):
+    """Someone left an organization, or was made to; their keys to it must go."""
+
+    organization_id: UUID
+    user_id: UUID
+    removed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

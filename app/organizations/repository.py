@@ -54,14 +54,18 @@ class OrganizationRepository(Repository):
             raise OrganizationNotFound
         return organization
 
-    async def claim(self, organization_id: OrganizationId) -> Organization:
+    async def find_and_claim(self, organization_id: OrganizationId) -> Organization | None:
         """The organization, locked until the unit ends: whoever counts seats comes through here."""
-        organization = await self.session.scalar(
+        return await self.session.scalar(
             select(Organization)
             .where(Organization.id == organization_id)
             .with_for_update()
             .execution_options(populate_existing=True)
         )
+
+    async def claim(self, organization_id: OrganizationId) -> Organization:
+        """As `find_and_claim`. Raises `OrganizationNotFound`."""
+        organization = await self.find_and_claim(organization_id)
         if organization is None:
             raise OrganizationNotFound
         return organization

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, SecretStr
 
 from app.infra.http.schemas import InputModel, Instant, OutputModel, prefixed_id
+from app.kernel.principal import Permission
 from app.kernel.rates import plain
 from app.organizations import domain
-from app.organizations.domain import Belonging, Role, Seats
+from app.organizations.domain import PERMISSIONS, Belonging, Invite, Member, Role, Seats
+from app.users.schemas import Email, Name
 
 if TYPE_CHECKING:
+    from app.kernel.ids import UserId as UserIdOut
+
     OrganizationIdOut = UUID
+    InviteIdOut = UUID
 else:
     OrganizationIdOut = prefixed_id("org")
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+    UserIdOut = prefixed_id("usr")
+    InviteIdOut = prefixed_id("ivt")
 
 
 def _quantity(value: object) -> object:
@@ -29,6 +34,10 @@ def _quantity(value: object) -> object:
 
 Quantity = Annotated[int | str, BeforeValidator(_quantity)]
 """A quantity of a metric: a whole number, or a decimal string where it is not whole."""
+
+
+InvitableRole = Literal[Role.ADMIN, Role.BILLING, Role.MEMBER, Role.VIEWER]
+"""Owners are not invited: an owner makes a member one, or transfers the organization."""
 
 
 class OrganizationIn(InputModel):
@@ -115,3 +124,84 @@ class OrganizationOut(OutputModel):
 
 def _seats(seats: Seats) -> SeatsOut:
     return SeatsOut(used=seats.used, limit=seats.limit)
+
+
+class MemberOut(OutputModel):
+    """Someone in an organization."""
+
+    user_id: UserIdOut
+    email: str
+    name: str
+    role: Role
+    joined_at: Instant
+
+    @classmethod
+    def of(cls, member: Member) -> MemberOut:
+        return cls(
+            user_id=member.user_id,
+            email=member.email,
+            name=member.name,
+            role=member.role,
+            joined_at=member.joined_at,
+        )
+
+
+class MemberPatch(InputModel):
+    role: Role
+
+
+class TransferIn(InputModel):
+    user_id: UserIdOut = Field(description="The member who becomes the owner.")
+
+
+class InviteIn(InputModel):
+    email: Email = Field(examples=["grace@example.com"])
+    role: InvitableRole = Role.MEMBER
+
+
+class InviteOut(OutputModel):
+    """An invitation; its link goes by mail only."""
+
+    id: InviteIdOut
+    email: str
+    role: Role
+    invited_by: UserIdOut
+    created_at: Instant
+    expires_at: Instant
+
+    @classmethod
+    def of(cls, invite: Invite) -> InviteOut:
+        return cls(
+            id=invite.id,
+            email=invite.email,
+            role=invite.role,
+            invited_by=invite.invited_by,
+            created_at=invite.created_at,
+            expires_at=invite.expires_at,
+        )
+
+
+class AcceptIn(InputModel):
+    token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
+
+
+class AcceptedOut(OutputModel):
+    """Where you belong now, and as what."""
+
+    organization: OrganizationSummaryOut
+    role: Role
+
+    @classmethod
+    def of(cls, belonging: Belonging) -> AcceptedOut:
+        return cls(organization=OrganizationSummaryOut.of(belonging), role=belonging.role)
+
+
+class RoleOut(OutputModel):
+    """A role, and everything it may do."""
+
+    role: Role
+    permissions: list[Permission]
+
+    @classmethod
+    def of(cls, role: Role) -> RoleOut:
+        return cls(role=role, permissions=sorted(PERMISSIONS[role]))

@@ -4,6 +4,8 @@ from app.audit.service import AuditLog
 from app.infra.db.signals import Signals
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
+from app.infra.security.secret import SigningSecret
+from app.infra.security.tokens import KeyedHash
 from app.kernel.clock import Clock
 from app.organizations.domain import PlanAdvice, UsageReader
 from app.organizations.repository import (
@@ -12,12 +14,20 @@ from app.organizations.repository import (
     OrganizationRepository,
     QuotaWindowRepository,
 )
-from app.organizations.service import OrganizationService, OverviewService
+from app.organizations.service import (
+    InviteService,
+    MemberService,
+    OrganizationService,
+    OverviewService,
+)
+from app.users.service import UserService
 
 
 def register(services: Services) -> None:
     work = services[UnitOfWork]
     clock = services[Clock]  # type: ignore[type-abstract]
+    plans = services[PlanAdvice]  # type: ignore[type-abstract]
+    audit, signals, users = services[AuditLog], services[Signals], services[UserService]
     organizations = OrganizationRepository(work)
     members = MemberRepository(work)
     invites = InviteRepository(work)
@@ -28,9 +38,29 @@ def register(services: Services) -> None:
             organizations,
             members,
             QuotaWindowRepository(work),
-            services[PlanAdvice],  # type: ignore[type-abstract]
-            services[AuditLog],
-            services[Signals],
+            plans,
+            audit,
+            signals,
+            clock,
+        ),
+    )
+
+    services.add(
+        MemberService,
+        MemberService(work, organizations, members, users, audit, signals, clock),
+    )
+    services.add(
+        InviteService,
+        InviteService(
+            work,
+            organizations,
+            members,
+            invites,
+            users,
+            plans,
+            KeyedHash(services[SigningSecret].derive("invites")),
+            audit,
+            signals,
             clock,
         ),
     )

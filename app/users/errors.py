@@ -22,6 +22,12 @@ class WeakPassword(Malformed):
     shown = ("reason",)
 
 
+class UnknownHash(Malformed):
+    """A password hash is argon2id, or `sha256$salt$digest` in lower-case hex."""
+
+    code = "unknown_hash"
+
+
 class InvalidCredentials(NotAuthenticated):
     """E-mail address or password is wrong."""
 

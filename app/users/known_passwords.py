@@ -28,7 +28,7 @@ charliecharlie chelsea12345 chocolate123 chocolate1234 computer123! computer1234
 computer12345 computer123456 computer2024 computer2024! computer2025 computer2025! computer2026
 computer2026! computercomputer contrasena123 contrasena123! contrasena1234 contrasena1234!
 contrasena12345 contrasena123456 contrasena2024 contrasena2024! contrasena2025 contrasena2025!
-contrasena2026 contrasena2026! contrasenacontrasena correcthorsebatterystaple corvette1234
+contrasena2026 contrasena2026! contrasenacontrasena corvette1234
 default1234! default12345 default123456 default2024! default2025! default2026! defaultdefault
 defaultpassword demo12345678 demodemodemo dragon123456 dragondragon dropbox12345 facebook1234
 football123! football1234 football1234! football12345 football123456 football2024 football2024!

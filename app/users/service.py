@@ -11,7 +11,13 @@ from app.infra.security.passwords import Passwords
 from app.kernel.clock import Clock
 from app.kernel.ids import UserId, encode_id, new_id
 from app.users.domain import Person, VerifiedPassword, normalize_email, weakness_of
-from app.users.errors import EmailTaken, InvalidCredentials, UserNotFound, WeakPassword
+from app.users.errors import (
+    EmailTaken,
+    InvalidCredentials,
+    UnknownHash,
+    UserNotFound,
+    WeakPassword,
+)
 from app.users.events import EmailVerificationRequested
 from app.users.models import User
 from app.users.repository import UserRepository
@@ -117,6 +123,73 @@ class UserService:
                 after={"name": name},
             )
             user.name = name
+
+    async def set_password(
+        self, user_id: UserId, password_hash: str, *, seen_hash: str | None = None
+    ) -> None:
+        """Replace a password. With *seen_hash*, only if nobody else replaced it meanwhile.
+
+        Raises `InvalidCredentials` when somebody did.
+        """
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if seen_hash is not None and user.password_hash != seen_hash:
+                raise InvalidCredentials
+            user.password_hash = password_hash
+            self._record("users.password_changed", user_id)
+
+    async def request_email_verification(self, user_id: UserId) -> None:
+        """Have a link sent that proves the address. Nothing happens once it is proven."""
+        async with self._work.begin_platform():
+            person = await self.get(user_id)
+            if person.email_verified_at is None:
+                self._work.announce(EmailVerificationRequested(user_id))
+
+    async def mark_email_verified(self, user_id: UserId) -> None:
+        """The address has been proven. Repeating it changes nothing."""
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if user.email_verified_at is None:
+                user.email_verified_at = self._clock.now()
+                self._record("users.email_verified", user_id)
+
+    async def appoint_operator(self, user_id: UserId) -> None:
+        """Let someone run the platform. Repeating it changes nothing."""
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if not user.is_operator:
+                user.is_operator = True
+                self._record("users.operator_appointed", user_id)
+                await self._signals.send(self._work.session, user_signal(user_id))
+
+    async def suspend(self, user_id: UserId, reason: str) -> None:
+        """Refuse someone everything, at once and everywhere, until `restore`."""
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if user.suspended_at is None:
+                user.suspended_at = self._clock.now()
+                self._record("users.suspended", user_id, reason=reason)
+                await self._signals.send(self._work.session, user_signal(user_id))
+
+    async def restore(self, user_id: UserId, reason: str) -> None:
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if user.suspended_at is not None:
+                user.suspended_at = None
+                self._record("users.restored", user_id, reason=reason)
+                await self._signals.send(self._work.session, user_signal(user_id))
+
+    async def import_person(self, email: str, name: str, stored_hash: str) -> Person:
+        """Take over an account of the predecessor, with its hash (see `infra/security/passwords`).
+
+        Raises `UnknownHash` for a form that could never verify, and `EmailTaken`.
+        """
+        if not self._passwords.recognizes(stored_hash):
+            raise UnknownHash
+        return await self.create(email, name, stored_hash)
+
+    def _record(self, action: str, user_id: UserId, reason: str | None = None) -> None:
+        self._audit.record(action, encode_id("usr", user_id), organization_id=None, reason=reason)
 
     async def verify_password(self, email: str, password: str) -> VerifiedPassword | None:
         """Check a password, outside any unit; None takes as long for unknown as for wrong.

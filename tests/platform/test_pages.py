@@ -42,7 +42,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.mark.parametrize(
-    ("page_path", "landmark"), [("/docs", "text=Aragora Billing"), ("/redoc", "text=Aragora Billing")]
+    ("page_path", "landmark"),
+    [("/docs", "text=Aragora Billing"), ("/redoc", "text=Aragora Billing")],
 )
 async def test_the_page_renders_and_asks_nobody_else(
     process: Process, browser: Browser, page_path: str, landmark: str
@@ -53,7 +54,11 @@ async def test_the_page_renders_and_asks_nobody_else(
     page.on("request", lambda request: asked.append(request.url))
     page.on(
         "console",
-        lambda message: complaints.append(f"{message.text} {message.location}") if message.type == "error" else None,
+        lambda message: (
+            complaints.append(f"{message.text} {message.location}")
+            if message.type == "error"
+            else None
+        ),
     )
     await page.goto(f"{process.url}{page_path}")
     await page.locator(landmark).first.wait_for(timeout=20_000)

@@ -188,6 +188,33 @@ def test_a_killed_one_takes_its_children_along_and_the_next_one_works(serve: Ser
     assert serve.stop() == 0
 
 
+def test_it_ends_with_whoever_started_it_where_that_is_asked(home: Path) -> None:
+    """`make run` killed by SIGKILL must not leave a service on the port."""
+    port = str(free_port())
+    program = (
+        "import subprocess, sys;"
+        "subprocess.run([sys.executable, '-m', 'app.cli', 'serve', '--end-with-parent'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=environment(ARAGORA_PORT=port, ARAGORA_DATA_DIR=str(home)),
+        cwd=home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as starter:
+        until(lambda: answers(port), 90)
+        starter.kill()
+    until(lambda: not answers(port))
+    until(lambda: not (home / "postgres/cluster/postmaster.pid").exists())
+
+
+def answers(port: str) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def refused(home: Path, **env: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", "serve"],

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth.router.callers import CurrentDevice, CurrentPerson
+from app.auth.router.callers import CurrentDevice
 from app.auth.schemas import BrowserSessionOut, CsrfOut, LoginIn
 from app.auth.service import Secrets, SessionService, SignInService
-from app.infra.http.principal import SESSION_COOKIE
+from app.infra.http.principal import SESSION_COOKIE, CurrentPerson
 from app.infra.http.provide import Services, provide
 from app.infra.http.rate_limit import limited_by_address
 from app.infra.settings import Settings

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from app.auth.router.callers import CurrentPerson
 from app.auth.schemas import ReasonIn, RevokeIn, SessionOut
 from app.auth.service import RevocationService, SessionService
 from app.infra.http.idempotency import IdempotentRoute
-from app.infra.http.principal import CurrentPrincipal
+from app.infra.http.principal import CurrentPerson, CurrentPrincipal
 from app.infra.http.provide import provide
 from app.infra.http.schemas import MessageOut, PageOut, Paging, prefixed_id
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from app.auth.router.callers import CurrentDevice, CurrentPerson
+from app.auth.router.callers import CurrentDevice
 from app.auth.schemas import (
     LoginIn,
     ProfileOut,
@@ -18,7 +18,7 @@ from app.auth.schemas import (
 )
 from app.auth.service import ProfileService, SignInService
 from app.infra.http.idempotency import IdempotentRoute
-from app.infra.http.principal import CurrentPrincipal
+from app.infra.http.principal import CurrentPerson, CurrentPrincipal
 from app.infra.http.provide import provide
 from app.infra.http.rate_limit import limited_by_address
 

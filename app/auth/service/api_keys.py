@@ -31,7 +31,7 @@ from app.infra.db.signals import Signals
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.security.tokens import random_token
 from app.kernel.clock import Clock
-from app.kernel.ids import OrganizationId, encode_id, new_id
+from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
 from app.kernel.pages import Page, PageRequest
 from app.kernel.principal import Permission, Principal
 from app.organizations.domain import PlanAdvice
@@ -138,6 +138,21 @@ class ApiKeyService:
                 before={"name": key.name, "prefix": key.prefix},
             )
             await self._signals.send(self._work.session, key_signal(key_id))
+
+    async def delete_of_member(
+        self, organization_id: OrganizationId, user_id: UserId, left_at: datetime
+    ) -> None:
+        """Delete the keys of someone who left; coming back does not bring them back."""
+        async with self._work.begin(organization_id):
+            gone = await self._keys.remove_all_of_user(organization_id, user_id, left_at)
+            for key_id in gone:
+                self._audit.record(
+                    "api_keys.deleted",
+                    encode_id("key", key_id),
+                    organization_id=organization_id,
+                    reason="member_removed",
+                )
+                await self._signals.send(self._work.session, key_signal(key_id))
 
     async def find_by_secret(
         self, organization_id: OrganizationId, secret: str

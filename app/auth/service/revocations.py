@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.audit.service import AuditLog
 from app.auth.domain import KEY_START, REFRESH_START, organization_of
-from app.auth.errors import PeopleOnly, TokenNotFound
+from app.auth.errors import TokenNotFound
 from app.auth.repository import (
     OneTimeTokenRepository,
     RevocationRepository,
@@ -60,9 +60,9 @@ class RevocationService:
         """
         if token.startswith(KEY_START):
             await self._revoke_key(caller, token)
-        elif caller.api_key_id is not None:
-            raise PeopleOnly
-        elif token.startswith(REFRESH_START):
+            return
+        caller.require_person()
+        if token.startswith(REFRESH_START):
             await self._revoke_family(caller, token, reason)
         else:
             await self._revoke_access_token(caller, token, reason)

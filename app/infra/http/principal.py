@@ -75,6 +75,15 @@ def needs(permission: Permission) -> Any:
     return Depends(check)
 
 
+async def _person(principal: CurrentPrincipal) -> Principal:
+    principal.require_person()
+    return principal
+
+
+CurrentPerson = Annotated[Principal, Depends(_person)]
+"""A caller who signed in, with a token or a cookie; not an API key."""
+
+
 async def _operator(principal: CurrentPrincipal) -> Principal:
     principal.require_operator()
     return principal

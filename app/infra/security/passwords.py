@@ -96,6 +96,17 @@ class Passwords:
         answer: Verification = await self._run(self._verify, password, stored)
         return answer
 
+    def recognizes(self, stored: str) -> bool:
+        """Whether a password could ever be verified against *stored*."""
+        scheme = self._context.identify(stored, resolve=True)
+        if scheme is None:
+            return False
+        try:
+            scheme.from_string(stored)
+        except ValueError:
+            return False
+        return True
+
     async def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 

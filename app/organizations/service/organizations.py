@@ -84,7 +84,7 @@ class OrganizationService:
             self._members.add(
                 Membership(
                     organization_id=organization_id,
-                    user_id=owner_id,
+                    id=owner_id,
                     role=Role.OWNER.value,
                     joined_at=now,
                 )

@@ -11,6 +11,7 @@ Includable = Callable[[Sandbox, Doc], Any]
 _AMBIGUOUS = {"product": "product", "coupon": "coupon"}
 """Fields whose ids callers choose, so that an id alone does not say what it is."""
 _DEEPEST = 4
+"""How many properties a path may name; the `data` of a list is one of them."""
 
 
 def expanded(
@@ -23,7 +24,7 @@ def expanded(
     answer: Doc = public(doc)
     for path in paths:
         steps = path.split(".")
-        if len(steps) > _DEEPEST + (steps[0] == "data"):
+        if len(steps) > _DEEPEST:
             raise _refused(path)
         _open(sandbox, answer, steps, path, includable)
     return answer

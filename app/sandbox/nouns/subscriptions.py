@@ -236,8 +236,12 @@ def _schedule_end(sandbox: Sandbox, subscription: Doc, params: Doc) -> None:
         subscription["cancellation_details"] = {**subscription["cancellation_details"], **kept}
     if not params.keys() & {"cancel_at", "cancel_at_period_end"}:
         return
+    by_flag = params.get("cancel_at_period_end")
+    if "cancel_at" not in params and not by_flag and not subscription["cancel_at_period_end"]:
+        # Taking the flag back does not take back a date, such as the portal sets.
+        return
     at = params.get("cancel_at", CLEARED)
-    if params.get("cancel_at_period_end") or at == "max_period_end":
+    if by_flag or at == "max_period_end":
         at = standing.period_end(subscription)
     elif at == "min_period_end":
         at = standing.renewal_due(subscription)
@@ -249,7 +253,7 @@ def _schedule_end(sandbox: Sandbox, subscription: Doc, params: Doc) -> None:
         raise invalid("The cancel_at timestamp must be in the future.", "cancel_at")
     subscription.update(
         cancel_at=at,
-        cancel_at_period_end=params.get("cancel_at_period_end", False),
+        cancel_at_period_end=bool(by_flag),
         canceled_at=now,
     )
     subscription["cancellation_details"]["reason"] = "cancellation_requested"

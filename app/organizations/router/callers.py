@@ -1,34 +1,24 @@
-"""`/organizations`."""
+"""Who calls, as a member of the organization in the path."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
-from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.principal import CurrentPrincipal
 from app.infra.http.provide import provide
-from app.infra.http.schemas import PageOut, prefixed_id
+from app.infra.http.schemas import prefixed_id
 from app.kernel.ids import OrganizationId
-from app.kernel.pages import Page
 from app.kernel.principal import MissingPermission, Permission, Principal
 from app.organizations.domain import Role
 from app.organizations.errors import OrganizationNotFound
-from app.organizations.schemas import (
-    OrganizationIn,
-    OrganizationOut,
-    OrganizationPatch,
-    OrganizationSummaryOut,
-)
-from app.organizations.service import OrganizationService, OverviewService
-
-router = APIRouter(prefix="/organizations", tags=["organizations"], route_class=IdempotentRoute)
+from app.organizations.service import OrganizationService
 
 Organizations = Annotated[OrganizationService, provide(OrganizationService)]
-Overviews = Annotated[OverviewService, provide(OverviewService)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +29,10 @@ class Caller:
     organization_id: OrganizationId
     role: Role | None
     permissions: frozenset[Permission]
+
+    def is_person(self, user_id: UUID) -> bool:
+        """Whether the caller is this person themselves, and not one of their keys."""
+        return self.principal.api_key_id is None and self.principal.user_id == user_id
 
     def require(self, permission: Permission) -> None:
         if permission not in self.permissions:
@@ -75,46 +69,3 @@ async def _caller(
 def within(permission: Permission | None = None) -> Any:
     """A dependency: the caller as a member of the path's organization; strangers get a 404."""
     return Depends(_within(permission))
-
-
-@router.post("", status_code=201)
-@router.post("/", status_code=201, include_in_schema=False)
-async def create_organization(
-    body: OrganizationIn,
-    principal: CurrentPrincipal,
-    organizations: Organizations,
-    overviews: Overviews,
-) -> OrganizationOut:
-    """Open another organization; you are its owner. Switch to it with `POST /auth/switch`."""
-    created = await organizations.create(body.name, principal.user_id)
-    return OrganizationOut.of(await overviews.overview(created.id), Role.OWNER)
-
-
-@router.get("")
-@router.get("/", include_in_schema=False)
-async def list_organizations(
-    principal: CurrentPrincipal, organizations: Organizations
-) -> PageOut[OrganizationSummaryOut]:
-    """The organizations you belong to, the one you joined first in front."""
-    found = await organizations.list_for_user(principal.user_id)
-    return PageOut.of(Page(found), OrganizationSummaryOut.of)
-
-
-@router.get("/{organization_id}")
-async def get_organization(
-    caller: Annotated[Caller, within(Permission.ORGANIZATION_READ)], overviews: Overviews
-) -> OrganizationOut:
-    """An organization with its tier, limits, use and seats."""
-    return OrganizationOut.of(await overviews.overview(caller.organization_id), caller.role)
-
-
-@router.patch("/{organization_id}")
-async def rename_organization(
-    body: OrganizationPatch,
-    caller: Annotated[Caller, within(Permission.ORGANIZATION_WRITE)],
-    organizations: Organizations,
-    overviews: Overviews,
-) -> OrganizationOut:
-    """Give an organization another name; its slug stays."""
-    await organizations.rename(caller.organization_id, body.name)
-    return OrganizationOut.of(await overviews.overview(caller.organization_id), caller.role)
