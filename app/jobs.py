@@ -14,6 +14,7 @@ from app.infra.jobs.worker import Handler, Payload, Worker
 from app.kernel.clock import Clock
 from app.schedule import SCHEDULE
 from app.subscriptions import jobs as subscriptions
+from app.usage import jobs as usage
 from app.webhooks import jobs as webhooks
 
 Job = Callable[[Payload, Services], Awaitable[None]]
@@ -22,6 +23,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     housekeeping.JOBS,
     auth.JOBS,
     subscriptions.JOBS,
+    usage.JOBS,
     webhooks.JOBS,
 )
 

@@ -9,11 +9,16 @@ from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
 from app.subscriptions.router import router as subscriptions
+from app.usage import router as usage
 from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"
 
 FEATURE_ROUTERS: tuple[APIRouter, ...] = (
+    usage.ingest,
+    usage.quotas,
+    usage.router,
+    usage.costs,
     auth,
     organizations,
     catalog,

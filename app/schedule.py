@@ -5,5 +5,7 @@ from app.infra.jobs.worker import Scheduled
 SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("platform.clean_up", "*/15 * * * *"),
     Scheduled("auth.forget_expired", "*/15 * * * *"),
+    Scheduled("usage.price_waiting", "*/15 * * * *"),
+    Scheduled("usage.make_partitions", "10 3 * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
 )

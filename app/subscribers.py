@@ -9,9 +9,11 @@ from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.organizations.events import MemberRemoved
+from app.pricing.events import PricesAdded
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     MemberRemoved: ("auth.delete_keys_of_member",),
+    PricesAdded: ("usage.price_waiting",),
 }
 
 

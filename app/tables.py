@@ -10,10 +10,11 @@ from app.notifications import models as notifications
 from app.organizations import models as organizations
 from app.pricing import models as pricing
 from app.subscriptions import models as subscriptions
+from app.usage import models as usage
 from app.users import models as users
 from app.webhooks import models as webhooks
 
-__all__ = ["PLATFORM_TABLES", "metadata", "subscriptions"]
+__all__ = ["PLATFORM_TABLES", "metadata", "subscriptions", "usage"]
 
 PLATFORM_TABLES: dict[str, str] = {
     audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",

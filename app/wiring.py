@@ -34,6 +34,7 @@ from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
 from app.pricing import wiring as pricing
 from app.subscriptions import wiring as subscriptions
+from app.usage import wiring as usage
 from app.users import wiring as users
 from app.webhooks import wiring as webhooks
 
@@ -71,6 +72,7 @@ FEATURES: tuple[Register, ...] = (
     organizations.register,
     auth.register,
     pricing.register,
+    usage.register,
     invoices.register,
     subscriptions.register,
     webhooks.register,

@@ -206,6 +206,25 @@ def current_window(window: Period | None, at: datetime) -> Period:
     return window if window is not None else calendar_month(at)
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaWindows:
+    """The window that counts now, and those that are over, newest first."""
+
+    current: Period | None
+    past: tuple[Period, ...]
+
+    def at(self, instant: datetime) -> Period:
+        """The window in which something that happened at *instant* counts."""
+        if self.current is not None and instant in self.current:
+            return self.current
+        for window in self.past:
+            if instant in window:
+                return window
+        if self.current is not None and instant < self.current.start:
+            return calendar_month(instant)
+        return current_window(self.current, instant)
+
+
 def closed_part(previous: Period | None, following: Period | None, at: datetime) -> Period | None:
     """What of the window before a change at *at* is over, or None when nothing of it passed."""
     start_of_next = following.start if following is not None else at

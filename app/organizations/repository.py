@@ -93,17 +93,14 @@ class QuotaWindowRepository(Repository):
             .on_conflict_do_nothing()
         )
 
-    async def find(self, organization_id: OrganizationId, instant: datetime) -> QuotaWindow | None:
-        return await self.session.scalar(
+    async def list_past(self, organization_id: OrganizationId) -> list[Period]:
+        """All windows that are over, newest first."""
+        rows = await self.session.scalars(
             select(QuotaWindow)
-            .where(
-                QuotaWindow.organization_id == organization_id,
-                QuotaWindow.starts_at <= instant,
-                QuotaWindow.ends_at > instant,
-            )
+            .where(QuotaWindow.organization_id == organization_id)
             .order_by(QuotaWindow.starts_at.desc())
-            .limit(1)
         )
+        return [Period(row.starts_at, row.ends_at) for row in rows]
 
 
 class MemberRepository(Repository):

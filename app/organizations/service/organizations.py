@@ -14,15 +14,15 @@ from app.kernel.clock import Clock
 from app.kernel.entitlements import Entitlements
 from app.kernel.errors import Conflict
 from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
-from app.kernel.periods import Period, calendar_month
+from app.kernel.periods import Period
 from app.organizations import domain
 from app.organizations.domain import (
     Access,
     Belonging,
     PlanAdvice,
     Role,
+    QuotaWindows,
     closed_part,
-    current_window,
     permissions_of,
 )
 from app.organizations.errors import OrganizationNotFound, StripeCustomerTaken
@@ -177,17 +177,16 @@ class OrganizationService:
             )
             await self._signals.send(self._work.session, organization_signal(organization_id))
 
+    async def quota_windows(self, organization_id: OrganizationId) -> QuotaWindows:
+        """The current window and all past ones. Raises `OrganizationNotFound`."""
+        async with self._work.begin(organization_id):
+            organization = await self._organizations.get(organization_id)
+            past = await self._windows.list_past(organization_id)
+            return QuotaWindows(organization.window, tuple(past))
+
     async def window_at(self, organization_id: OrganizationId, instant: datetime) -> Period:
         """The quota window in which something that happened at *instant* counts."""
-        async with self._work.begin(organization_id):
-            past = await self._windows.find(organization_id, instant)
-            if past is not None:
-                return Period(past.starts_at, past.ends_at)
-            organization = await self._organizations.get(organization_id)
-        window = organization.window
-        if window is not None and instant < window.start:
-            return calendar_month(instant)
-        return current_window(window, instant)
+        return (await self.quota_windows(organization_id)).at(instant)
 
     async def set_stripe_customer(self, organization_id: OrganizationId, customer_id: str) -> None:
         """Tie the organization to its customer at Stripe, for good. Repeating it is fine.

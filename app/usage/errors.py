@@ -1,0 +1,68 @@
+"""What `usage` refuses."""
+
+from app.kernel.errors import Conflict, Malformed, NotFound, PaymentRequired, Unavailable
+
+
+class EventConflict(Conflict):
+    """An event with the id {id} was recorded before with other content; the first stays."""
+
+    code = "event_conflict"
+
+
+class EventIdMissing(Malformed):
+    """An event needs an id, or the request an Idempotency-Key header."""
+
+    code = "event_id_missing"
+
+
+class EventNotStorable(Malformed):
+    """This event cannot be stored: one of its values is out of range."""
+
+    code = "event_not_storable"
+
+
+class EventNotFound(NotFound):
+    """There is no such usage event."""
+
+    code = "usage_event_not_found"
+
+
+class AlreadyVoided(Conflict):
+    """The event was voided before, for another reason."""
+
+    code = "already_voided"
+
+
+class QuotaExceeded(PaymentRequired):
+    """The plan's limit of {limit} {metric} in this window does not allow {requested} more."""
+
+    code = "quota_exceeded"
+    shown = (
+        "metric",
+        "limit",
+        "used",
+        "held",
+        "remaining",
+        "requested",
+        "resets_at",
+        "plan",
+        "upgrade_to",
+    )
+
+
+class UsageOverloaded(Unavailable):
+    """More events arrive than the database can take; nothing was recorded. Try again shortly."""
+
+    code = "usage_overloaded"
+
+
+class UnknownMetric(NotFound):
+    """There is no metric {metric} in the catalog."""
+
+    code = "unknown_metric"
+
+
+class PeriodTurnedAround(Malformed):
+    """until must come after since."""
+
+    code = "period_turned_around"

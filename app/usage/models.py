@@ -1,0 +1,179 @@
+"""Events, their permanent keys, rollups and counters."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Date,
+    Index,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.infra.db.base import TenantTable
+from app.usage import ddl  # noqa: F401 - the default partition and the writing function
+
+COST_PLACES = 18
+
+Cost = Annotated[Decimal, mapped_column(Numeric(38, COST_PLACES))]
+"""A price of ten decimal places times a millionth of a token count is exact in 18."""
+
+Quantity = Annotated[Decimal, mapped_column(Numeric(38, 12))]
+
+
+class _Keyed(TenantTable):
+    """A tenant's table whose rows have a key of their own meaning instead of an id."""
+
+    __abstract__ = True
+
+    id = None  # type: ignore[assignment]
+
+
+class UsageKey(_Keyed):
+    """What makes an event unique for ever, whatever happens to the partition of its row.
+
+    `key_hash` is a 128-bit digest of the caller's id: half the size of the text in the index that
+    grows fastest. `payload_hash` tells a repeat from a conflict.
+    """
+
+    __tablename__ = "usage_keys"
+
+    key_hash: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-18)
+    event_id: Mapped[UUID]
+    payload_hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class UsageEvent(TenantTable):
+    """One event, partitioned by the month in which it happened.
+
+    The id is a UUIDv7 whose time is `occurred_at`: the primary key alone serves lists, single
+    events and stretches of time, and finds the partition.
+    """
+
+    __tablename__ = "usage_events"
+    __table_args__ = (
+        Index(
+            "ix_usage_events_unpriced",
+            "organization_id",
+            "provider",
+            "model",
+            postgresql_where=text("cost_usd is null and voided_at is null"),
+        ),
+        {"postgresql_partition_by": "RANGE (occurred_at)"},
+    )
+
+    occurred_at: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-18)
+    event_key: Mapped[str]
+    event_type: Mapped[str]
+    quantity: Mapped[Quantity]
+    provider: Mapped[str | None]
+    model: Mapped[str | None]
+    tokens_in: Mapped[int]
+    tokens_out: Mapped[int]
+    cached_tokens: Mapped[int]
+    cache_write_tokens: Mapped[int]
+    reasoning_tokens: Mapped[int]
+    cost_usd: Mapped[Cost | None]
+    price_source: Mapped[str | None]
+    price_reference: Mapped[str | None]
+    price_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
+    user_id: Mapped[str | None]
+    debate_id: Mapped[str | None]
+    agent: Mapped[str | None]
+    workspace: Mapped[str | None]
+    request_type: Mapped[str | None]
+    rounds: Mapped[int | None]
+    latency_ms: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
+    event_metadata: Mapped[dict[str, Any] | None] = mapped_column("metadata")
+    raw_usage: Mapped[dict[str, Any] | None]
+    window_start: Mapped[datetime]
+    counted: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    voided_at: Mapped[datetime | None]
+    void_reason: Mapped[str | None]
+
+
+class UsageHour(_Keyed):
+    """What happened in an hour, by type, provider and model; `''` stands for none."""
+
+    __tablename__ = "usage_hourly"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-18)
+    event_type: Mapped[str] = mapped_column(primary_key=True, sort_order=-17)
+    provider: Mapped[str] = mapped_column(primary_key=True, sort_order=-16)
+    model: Mapped[str] = mapped_column(primary_key=True, sort_order=-15)
+    events: Mapped[int]
+    quantity: Mapped[Quantity]
+    tokens_in: Mapped[int]
+    tokens_out: Mapped[int]
+    cached_tokens: Mapped[int]
+    cost_usd: Mapped[Cost]
+    unpriced: Mapped[int]
+
+
+class UsageDay(_Keyed):
+    """What an agent, a workspace, a user or a debate used on a UTC day."""
+
+    __tablename__ = "usage_daily"
+
+    day: Mapped[date] = mapped_column(Date(), primary_key=True, sort_order=-18)
+    dimension: Mapped[str] = mapped_column(primary_key=True, sort_order=-17)
+    value: Mapped[str] = mapped_column(primary_key=True, sort_order=-16)
+    events: Mapped[int]
+    quantity: Mapped[Quantity]
+    tokens_in: Mapped[int]
+    tokens_out: Mapped[int]
+    cached_tokens: Mapped[int]
+    cost_usd: Mapped[Cost]
+    unpriced: Mapped[int]
+
+
+class UsageMonth(_Keyed):
+    """A UTC calendar month (`2026-11`) in the figures that the requirements ask for."""
+
+    __tablename__ = "usage_monthly"
+
+    month: Mapped[str] = mapped_column(primary_key=True, sort_order=-18)
+    debates: Mapped[Quantity]
+    api_calls: Mapped[Quantity]
+    total_tokens: Mapped[int]
+    total_cost: Mapped[Cost]
+    events: Mapped[int]
+    tokens_in: Mapped[int]
+    tokens_out: Mapped[int]
+    unpriced: Mapped[int]
+
+
+class UsageCounter(_Keyed):
+    """How much of a metric a quota window has used, and how much reservations hold."""
+
+    __tablename__ = "usage_counters"
+    __table_args__ = (CheckConstraint("held >= 0", name="held_not_negative"),)
+
+    metric: Mapped[str] = mapped_column(primary_key=True, sort_order=-18)
+    window_start: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-17)
+    used: Mapped[Quantity]
+    held: Mapped[Quantity]
+    latest_at: Mapped[datetime | None]
+    announced_percent: Mapped[int] = mapped_column(SmallInteger())
+
+
+class UsageValue(_Keyed):
+    """A value that a window has seen of a metric which counts different ones, and how often."""
+
+    __tablename__ = "usage_values"
+
+    metric: Mapped[str] = mapped_column(primary_key=True, sort_order=-18)
+    window_start: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-17)
+    value_hash: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-16)
+    events: Mapped[int]

@@ -1,0 +1,1 @@
+"""Usage in and out of the database. What is new is written by `usage_record`."""

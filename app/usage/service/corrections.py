@@ -1,0 +1,190 @@
+"""Taking back what should not count, and pricing what had no price."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+
+from app.audit.service import AuditLog
+from app.catalog.domain import Aggregation, Catalog
+from app.catalog.service import CatalogService
+from app.infra.db.unit_of_work import UnitOfWork
+from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId, encode_id
+from app.kernel.rates import plain
+from app.pricing.domain import PriceBook, Tokens
+from app.pricing.service import PriceService
+from app.usage.domain import ADDITIVE, Figures
+from app.usage.models import UsageEvent
+from app.usage.repository.corrections import CorrectionRepository
+from app.usage.service.flush import key_hash
+from app.usage.service.usage import UsageService
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 200
+
+
+class UsageCorrections:
+    """Changes that follow an event after it was recorded; rollups and counters go with them."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        usage: CorrectionRepository,
+        reader: UsageService,
+        catalogs: CatalogService,
+        prices: PriceService,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._usage = usage
+        self._reader = reader
+        self._catalogs = catalogs
+        self._prices = prices
+        self._audit = audit
+        self._clock = clock
+
+    async def void(self, organization_id: OrganizationId, name: str, reason: str) -> UsageEvent:
+        """Make an event count for nothing. Its row and its key stay, so it cannot come again.
+
+        Voiding it twice changes nothing; the first reason stays. Raises `EventNotFound`.
+        """
+        async with self._work.begin(organization_id):
+            event = await self._reader.get(organization_id, name)
+            if event.voided_at is not None:
+                return event
+            # Counters before all else, in their order: as every flush takes its locks.
+            metrics = self._catalogs.active
+            for metric, amount in sorted(event.counted.items()):
+                additive = _aggregation(metrics, metric) in ADDITIVE
+                await self._usage.add_to_counter(
+                    organization_id,
+                    metric,
+                    event.window_start,
+                    -Decimal(amount) if additive else Decimal(0),
+                )
+            if await self._usage.mark_void(organization_id, event, self._clock.now(), reason):
+                await self._usage.session.refresh(event)
+                await self._take_back(organization_id, event)
+                self._audit.record(
+                    "usage.voided",
+                    encode_id("evt", event.id),
+                    organization_id=organization_id,
+                    before={"cost_usd": None if event.cost_usd is None else plain(event.cost_usd)},
+                    reason=reason,
+                )
+                return event
+            # Somebody else voided it while this call waited for the counters.
+            for metric, amount in sorted(event.counted.items()):
+                if _aggregation(metrics, metric) in ADDITIVE:
+                    await self._usage.add_to_counter(
+                        organization_id, metric, event.window_start, Decimal(amount)
+                    )
+            await self._usage.session.refresh(event)
+            return event
+
+    async def _take_back(self, organization_id: OrganizationId, event: UsageEvent) -> None:
+        await self._usage.add_to_rollups(
+            organization_id,
+            [
+                (
+                    event,
+                    Figures(
+                        -1,
+                        -event.quantity,
+                        -event.tokens_in,
+                        -event.tokens_out,
+                        -event.cached_tokens,
+                        -(event.cost_usd or Decimal(0)),
+                        -1 if event.cost_usd is None else 0,
+                    ),
+                )
+            ],
+        )
+        for name in sorted(event.counted):
+            metric = self._catalogs.active.metrics.get(name)
+            if metric is None or metric.aggregation in ADDITIVE:
+                continue
+            if metric.aggregation is Aggregation.UNIQUE:
+                value = key_hash(str(getattr(event, metric.unique_field or "user_id", "")))
+                if await self._usage.forget_value(organization_id, name, event.window_start, value):
+                    await self._usage.add_to_counter(
+                        organization_id, name, event.window_start, Decimal(-1)
+                    )
+            else:
+                await self._usage.recount(
+                    organization_id, name, event.window_start, by=metric.aggregation.value
+                )
+
+    async def price_waiting(self) -> int:
+        """Price every event that had no price and can have one now; returns how many.
+
+        Each batch is a unit of its own, so a job that is killed goes on where it stopped.
+        """
+        book = await self._prices.refresh()
+        async with self._work.begin_platform():
+            waiting = await self._usage.list_unpriced_for_operators()
+        priced = 0
+        for organization_id, provider, model in waiting:
+            after: UUID | None = None
+            while True:
+                done, after = await self._price_some(book, organization_id, provider, model, after)
+                priced += done
+                if after is None:
+                    break
+        if priced:
+            log.info("usage.priced", events=priced)
+        return priced
+
+    async def _price_some(
+        self,
+        book: PriceBook,
+        organization_id: OrganizationId,
+        provider: str,
+        model: str,
+        after: UUID | None,
+    ) -> tuple[int, UUID | None]:
+        async with self._work.begin(organization_id):
+            events = await self._usage.claim_unpriced(
+                organization_id, provider, model, after, _AT_ONCE
+            )
+            changes: list[tuple[UsageEvent, Figures]] = []
+            for event in events:
+                cost, quote = book.cost(
+                    organization_id, provider, model, _tokens(event), event.occurred_at
+                )
+                if cost is None or quote is None:
+                    continue
+                event.cost_usd = cost
+                event.price_source = quote.source.value
+                event.price_reference = quote.reference
+                event.price_ids = list(quote.row_ids)
+                changes.append((event, Figures(cost_usd=cost, unpriced=-1)))
+            if changes:
+                await self._usage.add_to_rollups(organization_id, changes)
+                total = sum((change.cost_usd for _, change in changes), Decimal(0))
+                self._audit.record(
+                    "usage.priced",
+                    f"{provider}/{model}",
+                    organization_id=organization_id,
+                    after={"events": len(changes), "cost_usd": plain(total)},
+                )
+        return len(changes), events[-1].id if len(events) == _AT_ONCE else None
+
+
+def _aggregation(catalog: Catalog, metric: str) -> Aggregation:
+    known = catalog.metrics.get(metric)
+    return known.aggregation if known is not None else Aggregation.SUM
+
+
+def _tokens(event: UsageEvent) -> Tokens:
+    return Tokens(
+        event.tokens_in - event.cached_tokens - event.cache_write_tokens,
+        event.cached_tokens,
+        event.cache_write_tokens,
+        event.tokens_out,
+    )

@@ -1,0 +1,148 @@
+"""Recording usage: one statement for whatever waits, and an answer for each event."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+from sqlalchemy import URL
+
+from app.catalog.service import CatalogService
+from app.infra.db.engine import asyncpg_arguments
+from app.kernel.clock import Clock
+from app.kernel.errors import BillingError
+from app.kernel.ids import OrganizationId
+from app.pricing.service import PriceService
+from app.usage.domain import Meters, NewEvent, check_time, event_id_at
+from app.usage.service.flush import Flush, Recorded, Submission, key_hash
+from app.usage.service.group_commit import GroupCommit
+from app.usage.service.notices import QuotaNotices
+from app.usage.service.tenants import Tenants
+from app.usage.statement import RECORD_CALL
+
+_TIMEOUT_SECONDS = 15.0
+
+
+class UsageIngest:
+    """Takes events and answers after the commit. `open` and `close` frame its life in a process."""
+
+    def __init__(
+        self,
+        url: URL,
+        catalogs: CatalogService,
+        prices: PriceService,
+        tenants: Tenants,
+        notices: QuotaNotices,
+        clock: Clock,
+    ) -> None:
+        self._url = url
+        self._prices = prices
+        self._tenants = tenants
+        self._notices = notices
+        self._clock = clock
+        self._meters = Meters(catalogs.active)
+        self._group = GroupCommit[Submission, Recorded](self._connect, self._flush)
+
+    async def open(self) -> None:
+        await self._group.start()
+
+    async def close(self) -> None:
+        """Write and answer what was accepted."""
+        await self._group.stop()
+
+    async def record(
+        self,
+        organization_id: OrganizationId,
+        events: Sequence[NewEvent | BillingError],
+        *,
+        enforce: bool = False,
+        backfill: bool = False,
+    ) -> list[Recorded | BillingError]:
+        """Record each event once, whatever becomes of the others; answers come in order.
+
+        With *enforce*, an event that does not fit under a hard limit is not recorded and answered
+        by `QuotaExceeded`. *backfill* allows any `occurred_at` of the past. An event that is an
+        error already stays that error.
+        """
+        now = self._clock.now()
+        answers: list[Recorded | BillingError | None] = [None] * len(events)
+        sent: list[int] = []
+        submissions: list[Submission] = []
+        for index, event in enumerate(events):
+            if isinstance(event, BillingError):
+                answers[index] = event
+                continue
+            try:
+                submission = self._submission(organization_id, event, now, enforce, backfill)
+            except BillingError as refusal:
+                answers[index] = refusal
+                continue
+            submissions.append(submission)
+            sent.append(index)
+        if submissions:
+            for index, answer in zip(sent, await self._group.submit(submissions), strict=True):
+                answers[index] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _submission(
+        self,
+        organization_id: OrganizationId,
+        event: NewEvent,
+        now: datetime,
+        enforce: bool,
+        backfill: bool,
+    ) -> Submission:
+        meter = self._meters.find(event.type)
+        occurred_at = event.occurred_at
+        if occurred_at is None:
+            occurred_at = now
+        elif not backfill or occurred_at > now:
+            check_time(occurred_at, now)
+        return Submission(
+            organization_id,
+            event,
+            meter,
+            occurred_at,
+            event_id_at(occurred_at),
+            key_hash(event.key),
+            hashlib.blake2b(event.payload, digest_size=16).digest(),
+            enforce,
+        )
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            **asyncpg_arguments(self._url),
+            timeout=5,
+            command_timeout=_TIMEOUT_SECONDS,
+            server_settings={
+                "application_name": "aragora-billing-usage",
+                "timezone": "UTC",
+                "statement_timeout": str(int(_TIMEOUT_SECONDS * 1000)),
+                # The statement joins nothing but arrays of equal length; planned once, with
+                # hash joins, it costs the same at every size.
+                "plan_cache_mode": "force_generic_plan",
+                "enable_nestloop": "off",
+                "jit": "off",
+            },
+        )
+
+    async def _flush(
+        self, connection: asyncpg.Connection, items: Sequence[Submission]
+    ) -> Sequence[Recorded | BillingError]:
+        organizations = sorted({item.organization_id for item in items})
+        unknown = [each for each in organizations if self._tenants.known(each) is None]
+        if unknown:
+            await self._tenants.refresh(unknown)
+        while True:
+            call = Flush(items, organizations, self._tenants, self._prices.book)
+            row = await connection.fetchrow(RECORD_CALL, *call.arguments(self._clock.now()))
+            if row is not None and row["state"] == "written":
+                break
+            # Somebody's plan or a price has changed since this process read it.
+            await self._tenants.refresh(organizations)
+            await self._prices.refresh()
+        answers = call.answers(row, self._meters)
+        self._notices.look_at(answers.quotas)
+        return answers.each

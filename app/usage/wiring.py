@@ -1,0 +1,53 @@
+"""How usage is built, and how its group commit lives with the process."""
+
+from sqlalchemy import URL
+
+from app.audit.service import AuditLog
+from app.catalog.service import CatalogService
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.http.provide import Services
+from app.infra.lifecycle import Lifecycle
+from app.kernel.clock import Clock
+from app.organizations.domain import UsageReader
+from app.organizations.service import OrganizationService
+from app.pricing.service import PriceService
+from app.usage.repository.corrections import CorrectionRepository
+from app.usage.repository.partitions import PartitionRepository
+from app.usage.repository.reading import UsageRepository
+from app.usage.service.corrections import UsageCorrections
+from app.usage.service.ingest import UsageIngest
+from app.usage.service.notices import QuotaNotices
+from app.usage.service.partitions import Partitions
+from app.usage.service.tenants import Tenants
+from app.usage.service.usage import UsageService
+
+
+def register(services: Services) -> None:
+    work = services[UnitOfWork]
+    clock = services[Clock]  # type: ignore[type-abstract]
+    catalogs, prices = services[CatalogService], services[PriceService]
+    usage = UsageRepository(work)
+    tenants = services.add(Tenants, Tenants(work, usage, services[OrganizationService]))
+    notices = QuotaNotices(work, usage)
+    reader = services.add(UsageService, UsageService(work, usage, tenants, catalogs, clock))
+    services.add(UsageReader, reader)  # type: ignore[type-abstract]
+    services.add(
+        UsageCorrections,
+        UsageCorrections(
+            work, CorrectionRepository(work), reader, catalogs, prices, services[AuditLog], clock
+        ),
+    )
+    partitions = services.add(Partitions, Partitions(work, PartitionRepository(work), clock))
+    ingest = services.add(
+        UsageIngest, UsageIngest(services[URL], catalogs, prices, tenants, notices, clock)
+    )
+
+    async def start() -> None:
+        await partitions.make()
+        await ingest.open()
+
+    async def stop() -> None:
+        await ingest.close()
+        await notices.finish()
+
+    services[Lifecycle].add(start, stop)
