@@ -39,7 +39,6 @@ class VerifiedPassword:
 
     person: Person
     seen_hash: str
-    replacement: str | None
 
 
 class NotAnAddress(ValueError):

@@ -22,6 +22,9 @@ from app.users.events import EmailVerificationRequested
 from app.users.models import User
 from app.users.repository import UserRepository
 
+_READINGS = 2
+"""A hash may be upgraded by a racing sign-in between reading and replacing it, but only once."""
+
 
 def user_signal(user_id: UserId) -> str:
     """What other processes hear when someone's rights have changed."""
@@ -194,19 +197,26 @@ class UserService:
     async def verify_password(self, email: str, password: str) -> VerifiedPassword | None:
         """Check a password, outside any unit; None takes as long for unknown as for wrong.
 
-        The answer is about the hash as it was read: redeem it with `record_sign_in`.
+        An outdated hash is replaced on the way. The answer is about the hash as it is now: redeem
+        it with `record_sign_in`, which refuses when the password has been changed since.
         """
-        async with self._work.begin_platform():
-            user = await self._users.find_by_email(normalize_email(email))
-            person = user.to_domain() if user else None
-            stored = user.password_hash if user else None
-        checked = await self._passwords.verify(password, stored)
-        if person is None or stored is None or not checked.is_correct:
-            return None
-        return VerifiedPassword(person, stored, checked.replacement)
+        address = normalize_email(email)
+        for _ in range(_READINGS):
+            async with self._work.begin_platform():
+                user = await self._users.find_by_email(address)
+                person = user.to_domain() if user else None
+                stored = user.password_hash if user else None
+            checked = await self._passwords.verify(password, stored)
+            if person is None or stored is None or not checked.is_correct:
+                return None
+            if checked.replacement is None:
+                return VerifiedPassword(person, stored)
+            if await self._upgrade(person.id, stored, checked.replacement):
+                return VerifiedPassword(person, checked.replacement)
+        return None
 
     async def record_sign_in(self, verified: VerifiedPassword) -> Person:
-        """Note the sign-in and replace an outdated hash.
+        """Note the sign-in.
 
         Raises `InvalidCredentials` when the password has been changed since it was checked: a
         sign-in that began with the old one must not outlive it.
@@ -216,12 +226,14 @@ class UserService:
             if user.password_hash != verified.seen_hash:
                 raise InvalidCredentials
             user.last_login_at = self._clock.now()
-            if verified.replacement is not None:
-                user.password_hash = verified.replacement
-                self._audit.record(
-                    "users.password_hash_upgraded",
-                    encode_id("usr", user.id),
-                    organization_id=None,
-                    actor=f"user:{user.id}",
-                )
             return user.to_domain()
+
+    async def _upgrade(self, user_id: UserId, seen_hash: str, replacement: str) -> bool:
+        """Replace an outdated hash; False when somebody else did something to it first."""
+        async with self._work.begin_platform():
+            user = await self._users.claim(user_id)
+            if user.password_hash != seen_hash:
+                return False
+            user.password_hash = replacement
+            self._record("users.password_hash_upgraded", user_id)
+            return True

@@ -57,6 +57,8 @@ class _SaltedSha256(uh.HasSalt, uh.GenericHandler):  # type: ignore[misc, unused
     @classmethod
     def from_string(cls, hash: str, **_: Any) -> _SaltedSha256:  # noqa: A002
         salt, digest = uh.parse_mc2(hash, cls.ident, handler=cls)
+        if not salt or not digest:
+            raise ValueError("a stored hash has a salt and a digest")
         return cls(salt=salt, checksum=digest)
 
     def to_string(self) -> str:
