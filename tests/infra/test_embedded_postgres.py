@@ -106,7 +106,22 @@ async def test_destroying_waits_for_the_last_user_and_leaves_nothing(
     first.destroy()
     assert await run(second, "SELECT 1") == 1
     second.destroy()
-    assert {path.suffix for path in (home / "pg").iterdir()} == {".lock"}
+    assert not (home / "pg").exists()
+
+
+async def test_a_start_that_waited_for_a_destruction_begins_anew(make: Make) -> None:
+    """Test processes that share a server come and go; the last to leave deletes it."""
+    servers = [make() for _ in range(3)]
+
+    def come_and_go(server: EmbeddedPostgres) -> None:
+        for _ in range(2):
+            server.start()
+            assert server.is_running()
+            server.destroy()
+
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(come_and_go, server) for server in servers]:
+            done.result()
 
 
 async def test_a_killed_postmaster_is_replaced_and_nothing_is_lost(make: Make) -> None:

@@ -31,8 +31,7 @@ def server() -> Iterator[URL]:
         return
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"single-{os.getpid()}")
     root = Path(tempfile.gettempdir()) / f"billing-tests-{run[:12]}"
-    root.mkdir(mode=0o711, exist_ok=True)
-    postgres = EmbeddedPostgres(root / "postgres", durable=False)
+    postgres = EmbeddedPostgres(root, durable=False)
     postgres.start()
     try:
         yield make_url(postgres.url("postgres"))

@@ -81,7 +81,6 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Bring the server up, or attach to it; returns when it takes connections."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
         with self._one_at_a_time():
             if self._usage_lock is None:
                 self._usage_lock = _lock(self.data_dir / "in-use.lock", fcntl.LOCK_SH)
@@ -108,10 +107,9 @@ class EmbeddedPostgres:
                 cluster = self.cluster
                 shutil.rmtree(self._socket_directory)
                 shutil.rmtree(cluster, ignore_errors=True)  # often the same directory
-                link = self.data_dir / "cluster"
-                if link.is_symlink():
+                if (self.data_dir / "cluster").is_symlink():
                     cluster.parent.rmdir()
-                    link.unlink()
+                shutil.rmtree(self.data_dir)
 
     def is_running(self) -> bool:
         """Tell whether someone listens on the server's socket, without starting a program to ask."""
@@ -326,10 +324,25 @@ class EmbeddedPostgres:
 
 def _lock(path: Path, kind: int) -> int:
     """Lock *path* and return the descriptor that holds the lock until it is closed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, kind)
-    except BaseException:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the directory was deleted in between
+        try:
+            fcntl.flock(descriptor, kind)
+            # Whoever held it before may have deleted the file: then this locks nothing.
+            if _is_still_at(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
-        raise
-    return descriptor
+
+
+def _is_still_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
