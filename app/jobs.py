@@ -12,6 +12,7 @@ from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
 from app.kernel.clock import Clock
+from app.notifications import jobs as notifications
 from app.schedule import SCHEDULE
 from app.subscriptions import jobs as subscriptions
 from app.usage import jobs as usage
@@ -25,6 +26,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     subscriptions.JOBS,
     usage.JOBS,
     webhooks.JOBS,
+    notifications.JOBS,
 )
 
 

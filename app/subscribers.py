@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
+from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
-from app.organizations.events import MemberRemoved
+from app.organizations.events import MemberInvited, MemberRemoved
 from app.pricing.events import PricesAdded
+from app.users.events import EmailVerificationRequested
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
+    EmailVerificationRequested: ("notifications.verify_email",),
+    PasswordResetRequested: ("notifications.reset_password",),
+    PasswordChanged: ("notifications.password_changed",),
+    MemberInvited: ("notifications.invite",),
     MemberRemoved: ("auth.delete_keys_of_member",),
     PricesAdded: ("usage.price_waiting",),
 }

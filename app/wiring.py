@@ -30,6 +30,7 @@ from app.infra.settings import Settings
 from app.invoices import wiring as invoices
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.entitlements import Entitlements
+from app.notifications import wiring as notifications
 from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
 from app.pricing import wiring as pricing
@@ -76,6 +77,7 @@ FEATURES: tuple[Register, ...] = (
     invoices.register,
     subscriptions.register,
     webhooks.register,
+    notifications.register,
 )
 
 

@@ -59,10 +59,10 @@ class OutboxMail:
             raise MailUnavailable(reason=type(error).__name__) from error
         log.info("mail.kept", to=mail.to, subject=str(message["Subject"]), file=str(path))
 
-    async def list_newest(self, limit: int) -> list[KeptMail]:
-        """The newest *limit* mails, newest first."""
+    async def list_newest(self, limit: int, *, before: str | None = None) -> list[KeptMail]:
+        """The newest *limit* mails, newest first; only those older than the one named *before*."""
         refuse_inside_unit()
-        return await asyncio.to_thread(self._read_newest, limit)
+        return await asyncio.to_thread(self._read_newest, limit, before)
 
     def _write(self, path: Path, content: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,9 +79,13 @@ class OutboxMail:
     def _names(self) -> list[Path]:
         return sorted(self._folder.glob("*.eml"), reverse=True)
 
-    def _read_newest(self, limit: int) -> list[KeptMail]:
-        found = []
-        for path in self._names()[:limit]:
+    def _read_newest(self, limit: int, before: str | None) -> list[KeptMail]:
+        found: list[KeptMail] = []
+        for path in self._names():
+            if len(found) == limit:
+                break
+            if before is not None and path.stem >= before:
+                continue
             try:
                 found.append(_read(path))
             except FileNotFoundError:  # another process pruned it meanwhile
