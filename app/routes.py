@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.admin.router import router as admin
 from app.auth.router import router as auth
 from app.catalog.router import router as catalog
 from app.infra.http import health
@@ -27,6 +28,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     invoices,
     subscriptions,
     webhooks,
+    admin,
 )
 
 PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)

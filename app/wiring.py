@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import subscribers
+from app.admin import wiring as admin
 from app.audit import wiring as audit
 from app.auth import wiring as auth
 from app.catalog import wiring as catalog
@@ -78,6 +79,7 @@ FEATURES: tuple[Register, ...] = (
     subscriptions.register,
     webhooks.register,
     notifications.register,
+    admin.register,
 )
 
 
