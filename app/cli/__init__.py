@@ -1,4 +1,4 @@
-"""The front door for operators: `serve`, `worker`, `migrate`.
+"""The front door for operators: `serve`, `worker`, `migrate`, `create-operator`.
 
 Owns        the processes of a deployment: what is started, in which order, with which environment,
             and that all of them end.

@@ -61,6 +61,34 @@ def migrate() -> None:
     typer.echo("The database has the newest schema.")
 
 
+@commands.command()
+def create_operator(
+    email: Annotated[str, typer.Argument(help="Address that the operator signs in with.")],
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True,
+            hide_input=True,
+            envvar="ARAGORA_ADMIN_PASSWORD",
+            help="Asked for where it is not set.",
+        ),
+    ],
+) -> None:
+    """Make a person an operator of the platform, with a new account where there is none."""
+    from app.cli import operators
+    from app.kernel.errors import BillingError
+
+    try:
+        is_operator = operators.create_operator(_settings(), email, password)
+    except BillingError as refusal:
+        typer.echo(str(refusal), err=True)
+        raise typer.Exit(1) from None
+    if not is_operator:
+        typer.echo(f"{email} has an account with another password.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{email} is an operator.")
+
+
 def _settings() -> Settings:
     try:
         return Settings()
