@@ -20,8 +20,8 @@ from app.organizations.domain import (
     Access,
     Belonging,
     PlanAdvice,
-    Role,
     QuotaWindows,
+    Role,
     closed_part,
     permissions_of,
 )
