@@ -86,8 +86,10 @@ def invoice(data: Json) -> StripeInvoice:
     lines = tuple(_line(line) for line in (data.get("lines") or {}).get("data") or ())
     times = data.get("status_transitions") or {}
     parent = (data.get("parent") or {}).get("subscription_details") or {}
+    invoice_id = data.get("id")
     return StripeInvoice(
-        id=data.get("id"),
+        # A preview carries a made-up id under which nothing can be fetched.
+        id=None if invoice_id is None or invoice_id.startswith("upcoming_") else invoice_id,
         customer_id=_id(data.get("customer")),
         subscription_id=_id(parent.get("subscription")),
         number=data.get("number"),
