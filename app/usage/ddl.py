@@ -83,6 +83,7 @@ declare
     v_amount numeric[] := k_amount;
     v_new uuid[];
     v_skip int[];
+    v_granted uuid[] := '{}';
     v_known boolean;
     v_fits boolean;
     v_used numeric;
@@ -143,7 +144,7 @@ begin
             select true into v_known
             from usage_keys u
             where u.organization_id = p_organization_id[r.e] and u.key_hash = p_key_hash[r.e];
-            if v_known then
+            if v_known or p_key_hash[r.e] = any (v_granted) then
                 continue;
             end if;
             v_fits := true;
@@ -159,7 +160,9 @@ begin
                     v_amount[r.ks[i]] := v_amount[r.ks[i]] - r.amounts[i];
                 end if;
             end loop;
-            if not v_fits then
+            if v_fits then
+                v_granted := v_granted || p_key_hash[r.e];
+            else
                 denied := denied || r.e;
             end if;
         end loop;
