@@ -266,6 +266,7 @@ async def test_a_summary_is_exact_between_any_two_instants(service: Service, own
 
 
 async def test_requests_at_once_are_each_recorded_once(owner: Owner) -> None:
+    await summary(owner)
     answers = await asyncio.gather(
         *(send(owner, id=f"n{number % 40}", tokens_in=7) for number in range(120))
     )

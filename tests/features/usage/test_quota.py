@@ -298,7 +298,7 @@ async def test_a_threshold_is_announced_once_a_window(service: Service) -> None:
         await notices.finish()
         assert seen == [80, 100]
     finally:
-        del service.work.announce  # type: ignore[method-assign]
+        del service.work.announce
 
 
 async def test_credits_are_taken_by_every_call(fresh_url: URL, clock: ManualClock) -> None:
