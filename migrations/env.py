@@ -1,7 +1,7 @@
 """Alembic's door to the tables. `app/infra/db/migrate.py` passes an open connection."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from alembic import context
@@ -15,7 +15,7 @@ FOREIGN_TABLES = ("pgqueuer", "usage_events_")
 """Tables that the models do not describe: the job queue's own, and monthly partitions."""
 
 
-def is_ours(name: str | None, kind: str, parents: Mapping[str, Any]) -> bool:
+def is_ours(name: str | None, kind: str, parents: MutableMapping[Any, Any]) -> bool:
     return not (kind == "table" and name is not None and name.startswith(FOREIGN_TABLES))
 
 

@@ -45,8 +45,8 @@ def test_the_example_uncommented_changes_nothing(
         monkeypatch.delenv(name, raising=False)
     uncommented = tmp_path / ".env"
     uncommented.write_text("\n".join(f"{name}={value}" for name, value in example().items()))
-    plain = Settings(_env_file=None)  # type: ignore[call-arg]
-    assert Settings(_env_file=uncommented) == plain  # type: ignore[call-arg]
+    plain = Settings(_env_file=None)
+    assert Settings(_env_file=uncommented) == plain
 
 
 def test_the_documentation_has_a_row_for_every_setting_and_no_other() -> None:

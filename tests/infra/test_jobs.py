@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
 from pgqueuer import AsyncpgDriver
+from pgqueuer.models import Schedule
 from pgqueuer.queries import Queries
 from sqlalchemy import URL, text
 
@@ -51,7 +52,8 @@ async def test_the_librarys_own_driver_would_have_kept_it(fresh: Sessions) -> No
     with pytest.raises(LookupError):
         async with fresh() as session, session.begin():
             raw = await (await session.connection()).get_raw_connection()
-            await Queries(AsyncpgDriver(raw.driver_connection)).enqueue("probe", b"{}")
+            driver = AsyncpgDriver(cast("asyncpg.Connection[Any]", raw.driver_connection))
+            await Queries(driver).enqueue("probe", b"{}")
             raise LookupError
     assert await waiting(fresh) == 1
 
@@ -139,8 +141,9 @@ async def test_two_workers_run_a_tick_once(fresh_url: URL, fresh: Sessions) -> N
             Worker(fresh_url, {}, (), clock)._enqueue_for(pool, Scheduled("probe", "* * * * *"))
             for _ in range(2)
         )
-        await asyncio.gather(first(None), second(None))
+        tick = cast("Schedule", None)  # what the library knows of it does not matter
+        await asyncio.gather(first(tick), second(tick))
         assert await waiting(fresh) == 1
         clock.advance(minutes=1)
-        await first(None)
+        await first(tick)
     assert await waiting(fresh) == 2

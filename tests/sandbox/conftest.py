@@ -140,7 +140,7 @@ async def running(
         async with httpx.AsyncClient(base_url=base_url, verify=False) as http:
             yield Account(app, base_url, client, http, clock, mailbox)
     finally:
-        await wire.close_async()  # type: ignore[no-untyped-call]
+        await wire.close_async()
         server.should_exit = True
         await serving
         app.state.sandbox.store.close()

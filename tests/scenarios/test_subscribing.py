@@ -115,7 +115,7 @@ async def test_the_order_names_the_organization_and_its_metered_prices(shop: Sho
     assert bought["metadata"]["organization_id"] == owner.id
     assert bought["metadata"]["source"] == "spring"
     assert (await subscription(owner))["tier"] == "enterprise_plus"
-    stripe = shop.service.services[StripeGateway]
+    stripe = shop.service.services[StripeGateway]  # type: ignore[type-abstract]
     items = (await stripe.get_subscription(bought["id"])).items
     assert {(item.price_id, item.is_metered) for item in items} == {
         ("price_enterprise_plus", False),

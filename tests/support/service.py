@@ -81,7 +81,9 @@ def settings_for(url: URL, **changes: Any) -> Settings:
 
 class _BlindSettings(Settings):
     @classmethod
-    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> Any:
+    def settings_customise_sources(  # type: ignore[override]
+        cls, settings_cls: Any, init_settings: Any, **_: Any
+    ) -> Any:
         return (init_settings,)
 
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -131,7 +132,7 @@ class Shop:
 
     async def advance(self, **by: float) -> None:
         """Let time pass for everybody, and everything that falls due meanwhile happen."""
-        self.clock.advance(**by)
+        self.clock.advance(timedelta(**by))
         await self.account.control("clock/advance", seconds=0)
         await self.deliver()
 

@@ -34,9 +34,8 @@ async def test_a_cookie_reads_but_writes_only_with_its_csrf_token(
         assert me.status_code == 200
         assert me.json()["token_type"] == "session"
         for headers in ({}, {"X-CSRF-Token": "wrong"}, {"X-CSRF-Token": "wröng"}):
-            refused = await browser.patch(
-                ME, json={"name": "Eve"}, headers=[(k, v.encode()) for k, v in headers.items()]
-            )
+            raw = {name.encode(): value.encode() for name, value in headers.items()}
+            refused = await browser.patch(ME, json={"name": "Eve"}, headers=raw)
             assert refused.status_code == 403
             assert refused.json()["code"] == "csrf_failed"
         csrf = {"X-CSRF-Token": body["csrf_token"]}
