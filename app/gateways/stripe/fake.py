@@ -68,6 +68,9 @@ class FakeStripe:
     _answers: dict[str, tuple[object, object]] = field(default_factory=dict)
     _numbers: int = 0
 
+    def require_configured(self) -> None:
+        return None
+
     async def create_customer(self, details: CustomerDetails, *, key: str) -> str:
         self._called("create_customer")
 

@@ -258,6 +258,10 @@ class StripeGateway(Protocol):
     a unit of work.
     """
 
+    def require_configured(self) -> None:
+        """Raises `StripeNotConfigured` where there is no account to ask."""
+        ...
+
     async def create_customer(self, details: CustomerDetails, *, key: str) -> str:
         """A new customer's id."""
         ...

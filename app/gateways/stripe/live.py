@@ -41,6 +41,9 @@ class LiveStripe:
     def __init__(self, connection: StripeConnection) -> None:
         self._connection = connection
 
+    def require_configured(self) -> None:
+        return None
+
     async def create_customer(self, details: CustomerDetails, *, key: str) -> str:
         refuse_inside_unit()
         parameters: CustomerCreateParams = {

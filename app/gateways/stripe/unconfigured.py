@@ -12,6 +12,9 @@ from app.infra.db.unit_of_work import refuse_inside_unit
 class _Unconfigured:
     """Answers any call of the gateway with `StripeNotConfigured`."""
 
+    def require_configured(self) -> NoReturn:
+        raise StripeNotConfigured
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -55,6 +55,8 @@ class CheckoutService:
         plan closes it first. Raises `AlreadySubscribed`, `UnknownPlan`, `PlanNotForSale`,
         `PromoCodeUnknown`.
         """
+        if not known_plan(self._catalogs.active, request.plan).is_free:
+            self._stripe.require_configured()
         prices = ordered_prices(self._catalogs.active, request.plan, request.interval)
         in_play = await self._in_play(organization_id)
         if in_play is not None:
