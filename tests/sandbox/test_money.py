@@ -96,6 +96,30 @@ async def test_the_pdf_opens(account: Account) -> None:
     assert str(invoice.number) in text
 
 
+async def test_credit_that_comes_while_a_renewal_is_a_draft_still_counts(
+    account: Account,
+) -> None:
+    v1 = account.stripe.v1
+    subscription = await account.subscription()
+    await account.advance(days=31)
+    await v1.customers.update_async(subscription.customer, {"balance": -900})
+    await account.advance(hours=1)
+    [renewal, _] = (await v1.invoices.list_async()).data
+    assert (renewal.total, renewal.amount_paid, renewal.starting_balance) == (9900, 9000, -900)
+    assert (await v1.customers.retrieve_async(subscription.customer)).balance == 0
+    [charge, _] = (await v1.charges.list_async()).data
+    assert charge.amount == 9000
+
+
+async def test_a_voided_invoice_gives_back_the_credit_it_used(account: Account) -> None:
+    v1 = account.stripe.v1
+    customer = await account.customer(card="pm_card_chargeCustomerFail", balance=-900)
+    subscription = await account.subscription(customer=customer.id)
+    assert (await v1.customers.retrieve_async(customer.id)).balance == 0
+    await v1.invoices.void_invoice_async(subscription.latest_invoice)
+    assert (await v1.customers.retrieve_async(customer.id)).balance == -900
+
+
 async def test_voiding_and_paying_out_of_band(account: Account) -> None:
     v1 = account.stripe.v1
     customer = await account.customer(card="pm_card_chargeCustomerFail")

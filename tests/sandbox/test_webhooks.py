@@ -1,5 +1,6 @@
 """Signed delivery: exact bytes, at least once, until every endpoint has said yes."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ import pytest
 import stripe
 
 from app.kernel.clock import ManualClock
+from app.sandbox.app import create_sandbox
+from app.sandbox.config import SandboxConfig
 from app.sandbox.core import signing
-from tests.sandbox.conftest import CATALOG, START, Account, running
+from tests.sandbox.conftest import CATALOG, START, Account, Mailbox, running
 
 HOOK = "https://shop.test/hook"
 
@@ -94,6 +97,36 @@ async def test_after_the_last_attempt_it_has_failed_and_can_be_sent_anew() -> No
         await _deliver(account)
         [delivery] = (await account.http.get("/_sandbox/deliveries")).json()["data"]
         assert delivery["state"] == "delivered"
+
+
+async def test_it_can_be_called_in_process(tmp_path: Path) -> None:
+    clock, sent = ManualClock(START), Mailbox()
+    config = SandboxConfig(database=str(tmp_path / "sandbox.db"))
+    app = create_sandbox(config, clock, sent)
+    transport = httpx.ASGITransport(app)
+    headers = {"Authorization": "Bearer sk_test_sandbox"}
+    async with httpx.AsyncClient(transport=transport, base_url=config.base_url) as http:
+        await http.post("/_sandbox/webhook_endpoints", json={"url": HOOK, "secret": "whsec_a"})
+        await http.post("/v1/customers", data={"name": "x"}, headers=headers)
+    assert await app.state.deliverer.deliver_due() == 1
+    assert len(sent.received) == 1
+    app.state.sandbox.store.close()
+
+
+async def test_a_served_sandbox_delivers_by_itself() -> None:
+    sent = Mailbox()
+    app = create_sandbox(SandboxConfig(), None, sent)
+    headers = {"Authorization": "Bearer sk_test_sandbox"}
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://sandbox") as http,
+    ):
+        await http.post("/_sandbox/webhook_endpoints", json={"url": HOOK, "secret": "whsec_a"})
+        await http.post("/v1/customers", data={"name": "x"}, headers=headers)
+        async with asyncio.timeout(10):
+            while not sent.received:
+                await asyncio.sleep(0.01)
 
 
 async def test_endpoints_get_what_they_asked_for(account: Account) -> None:

@@ -152,7 +152,8 @@ class Shop:
 
 @asynccontextmanager
 async def an_account(clock: ManualClock, **config: Any) -> AsyncIterator[Account]:
-    listener = socket.socket()
+    # Named as TCP, or asyncio leaves Nagle on and every answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     outbox: list[tuple[bytes, dict[str, str]]] = []

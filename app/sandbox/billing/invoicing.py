@@ -199,8 +199,14 @@ def add_up(sandbox: Sandbox, invoice: Doc, coupons: list[tuple[str, Doc]]) -> No
     total = subtotal - sum(one["amount"] for one in invoice["total_discount_amounts"])
     invoice["subtotal"] = invoice["subtotal_excluding_tax"] = subtotal
     invoice["total"] = invoice["total_excluding_tax"] = total
-    balance = invoice["starting_balance"]
+    _apply_balance(invoice, invoice["starting_balance"])
+
+
+def _apply_balance(invoice: Doc, balance: int) -> None:
+    """What is left to pay when the customer's credit, a negative balance, pays first."""
+    total = invoice["total"]
     owed = max(total + min(balance, 0), 0) if total > 0 else 0
+    invoice["starting_balance"] = balance
     invoice["amount_due"] = invoice["amount_remaining"] = owed
 
 
@@ -263,6 +269,8 @@ def finalize(sandbox: Sandbox, invoice: Doc) -> None:
     customer["next_invoice_sequence"] = number + 1
     invoice["number"] = f"{customer['invoice_prefix']}-{number:04d}"
     before = customer["balance"]
+    # The balance may have changed in the hour that a renewal is a draft.
+    _apply_balance(invoice, before)
     # A credit is kept for later invoices; a credit that is there pays first.
     change = invoice["total"] if invoice["total"] <= 0 else invoice["total"] - invoice["amount_due"]
     customer["balance"] = before + change
@@ -271,7 +279,6 @@ def finalize(sandbox: Sandbox, invoice: Doc) -> None:
     invoice.update(
         status="open",
         effective_at=now,
-        starting_balance=before,
         ending_balance=customer["balance"],
         automatically_finalizes_at=None,
         hosted_invoice_url=f"{base}/i/{invoice['id']}",
