@@ -304,6 +304,17 @@ class TestAsRoot:
         server.start()
         assert copy.stat().st_mtime_ns == before
 
+    async def test_a_strict_umask_does_not_lock_the_server_out(
+        self, make: Make, home: Path
+    ) -> None:
+        before = os.umask(0o077)
+        try:
+            server = make("closed/pg", elsewhere=home / "elsewhere")
+            server.start()
+        finally:
+            os.umask(before)
+        assert await run(server, "SELECT 1") == 1
+
     def test_data_that_became_unreachable_is_refused_not_forgotten(
         self, make: Make, home: Path
     ) -> None:

@@ -68,3 +68,12 @@ class ServerAccount:
         """Make this account the owner of a path that we have just created."""
         if not self.is_ours:
             os.chown(path, self.uid, self.gid)
+
+
+def make_reachable(directory: Path) -> None:
+    """Create *directory* so that everyone may pass through it, whatever the umask; leave one that is there."""
+    try:
+        directory.mkdir(parents=True)
+    except FileExistsError:
+        return
+    directory.chmod(0o755)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.infra.postgres.account import ServerAccount
+from app.infra.postgres.account import ServerAccount, make_reachable
 
 # What our SQL may rely on; an older server would fail later and less clearly.
 OLDEST_MAJOR = 15
@@ -99,7 +99,7 @@ def _probe_copy(account: ServerAccount, directory: Path, reachable: Path) -> Bin
 
 
 def _copy_wheel(installed: Path, copy: Path) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    make_reachable(copy.parent)
     # Beside, then renamed: a copy that was interrupted is never mistaken for a whole one.
     with tempfile.TemporaryDirectory(dir=copy.parent) as scratch:
         whole = Path(scratch) / "whole"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from app.infra.postgres.account import ServerAccount
+from app.infra.postgres.account import ServerAccount, make_reachable
 from app.infra.postgres.binaries import Binaries, find_binaries
 
 _SUPERUSER = "billing"
@@ -178,7 +178,7 @@ class EmbeddedPostgres:
 
     def _make_reachable_home(self) -> Path:
         try:
-            self._elsewhere.mkdir(parents=True, exist_ok=True)
+            make_reachable(self._elsewhere)
             home = Path(tempfile.mkdtemp(prefix="data-", dir=self._elsewhere))
         except OSError as problem:
             message = (
