@@ -8,9 +8,13 @@ from typing import Any
 
 from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.invoices.document import DocumentLine, InvoiceDocument, Party
-from app.kernel.ids import new_id
+from app.invoices.service.mirror import InvoiceMirror
+from app.invoices.service.reading import InvoiceService
+from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.money import Currency, Money
+from app.kernel.pages import PageRequest
 from app.kernel.periods import Period
+from tests.support.service import Service
 
 NOVEMBER = Period(datetime(2026, 11, 21, 9, tzinfo=UTC), datetime(2026, 12, 21, 9, tzinfo=UTC))
 
@@ -96,3 +100,11 @@ def a_stripe_invoice(status: str = "paid", **changes: Any) -> StripeInvoice:
         **changes,
     }
     return StripeInvoice(**values)
+
+
+async def a_paid_invoice(service: Service, organization_id: OrganizationId) -> str:
+    """Mirror a paid invoice of Stripe's for this organization; returns its id as the API has it."""
+    async with service.work.begin(organization_id):
+        await service.services[InvoiceMirror].record(organization_id, a_stripe_invoice())
+    page = await service.services[InvoiceService].list(organization_id, PageRequest(), status=None)
+    return encode_id("inv", page.items[0].id)
