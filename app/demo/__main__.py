@@ -25,6 +25,7 @@ from app.demo.story import ATTEMPTS, PLAN, QUOTA, DemoFailed, Story
 from app.demo.trace import Call, exact_cost, name_of, read_files, synthetic
 from app.infra.settings import Settings
 from app.kernel.clock import SystemClock
+from app.kernel.rates import plain
 
 SYNTHETIC_CALLS = 5_000
 _START_SECONDS = 90
@@ -127,7 +128,7 @@ async def _tell(url: str, calls: list[Call], data_dir: Path) -> None:
     table.add_row("calls known already", f"{sent.duplicates:,}", "")
     table.add_row("calls refused", f"{sent.errors:,}", "0")
     table.add_row("tokens of the trace", f"{summary['total_tokens']:,}", f"{tokens:,}")
-    table.add_row("cost, USD", summary["total_cost_usd"], f"{exact_cost(calls):f}")
+    table.add_row("cost, USD", summary["total_cost_usd"], plain(exact_cost(calls)))
     table.add_row("debates let through now", f"{passed}", "")
     table.add_row("debates refused, 402", f"{refused}", f"{ATTEMPTS - QUOTA}")
     table.add_row("debates used of the plan", f"{quota['used']} of {quota['limit']}", f"{QUOTA}")
