@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
+from app.auth.errors import SessionNotFound
 from app.auth.router.callers import CurrentDevice
 from app.auth.schemas import BrowserSessionOut, CsrfOut, LoginIn
 from app.auth.service import Secrets, SessionService, SignInService
@@ -47,6 +48,8 @@ async def get_browser_session(
     request: Request, principal: CurrentPerson, secrets: SessionSecrets
 ) -> CsrfOut:
     """The CSRF token of this browser session, for a page that was loaded afresh."""
+    if principal.token_type != "session":  # noqa: S105
+        raise SessionNotFound
     return CsrfOut.of(secrets.csrf_token(request.cookies.get(SESSION_COOKIE, "")), principal)
 
 

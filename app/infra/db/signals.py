@@ -41,6 +41,7 @@ class Signals:
         self._url = url
         self._subscribers: list[tuple[Hear, Forget]] = []
         self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection | None = None
         self._hearing = asyncio.Event()
         self._lost = asyncio.Event()
 
@@ -88,7 +89,6 @@ class Signals:
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("signals.lost", error=type(error).__name__)
             finally:
-                self._hearing.clear()
                 self._forget()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -98,6 +98,7 @@ class Signals:
             timeout=_FIRST_CONNECT_SECONDS,
             server_settings={"application_name": "aragora-billing-signals"},
         )
+        self._connection = connection
         self._lost.clear()
         try:
             connection.add_termination_listener(self._terminated)
@@ -114,6 +115,7 @@ class Signals:
             raise ConnectionResetError
         finally:
             self._hearing.clear()
+            self._connection = None
             connection.terminate()
 
     def _terminated(self, _: object) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime
 
+from sqlalchemy import text
+
 from app.catalog.service import CatalogService
 from app.kernel.periods import Period
 from app.organizations.errors import StripeCustomerTaken
@@ -127,6 +129,15 @@ async def test_the_plan_granted_twice_at_once_closes_a_window_once(service: Serv
         at(11, 1), at(11, 21)
     )
     assert (await organizations.entitlements(owner.organization_id)) == granted
+    async with service.work.begin_platform() as session:
+        entries = await session.scalar(
+            text(
+                "select count(*) from audit_entries where organization_id = :id"
+                " and action = 'organizations.entitlements_changed'"
+            ),
+            {"id": owner.organization_id},
+        )
+    assert entries == 1
 
 
 async def test_a_stripe_customer_belongs_to_one_organization(service: Service) -> None:
