@@ -149,6 +149,18 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPrice:
+    """A price to be; without `effective_from` it holds from now on."""
+
+    provider: str
+    model: str
+    role: Role
+    per_million: Decimal
+    effective_from: datetime | None = None
+    organization_id: OrganizationId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PriceRow:
     """One line of the price book. With an organization it is that organization's own price."""
 

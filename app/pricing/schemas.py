@@ -18,6 +18,7 @@ from app.infra.http.schemas import (
 )
 from app.kernel.ids import OrganizationId
 from app.pricing.domain import (
+    NewPrice,
     PriceRow,
     PriceSource,
     Quote,
@@ -28,7 +29,6 @@ from app.pricing.domain import (
     tokens_of,
 )
 from app.pricing.models import PRICE_PLACES
-from app.pricing.service import NewPrice
 
 if TYPE_CHECKING:
     PriceId = UUID

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,22 +13,10 @@ from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, new_id
 from app.kernel.rates import plain
 from app.pricing import public_list, seed
-from app.pricing.domain import PriceBook, PriceRow, Quote, Role, Tokens
+from app.pricing.domain import NewPrice, PriceBook, PriceRow, Quote, Tokens
 from app.pricing.errors import PriceExists
 from app.pricing.events import PricesAdded
 from app.pricing.repository import PriceRepository
-
-
-@dataclass(frozen=True, slots=True)
-class NewPrice:
-    """A price to be; without `effective_from` it holds from now on."""
-
-    provider: str
-    model: str
-    role: Role
-    per_million: Decimal
-    effective_from: datetime | None = None
-    organization_id: OrganizationId | None = None
 
 
 class PriceService:

@@ -71,7 +71,9 @@ async def stored(url: URL) -> tuple[int, int]:
     connection = await asyncpg.connect(**asyncpg_arguments(url))
     try:
         return tuple(
-            await connection.fetchrow("select count(*), count(distinct event_key) from usage_events")
+            await connection.fetchrow(
+                "select count(*), count(distinct event_key) from usage_events"
+            )
         )
     finally:
         await connection.close()

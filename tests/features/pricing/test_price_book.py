@@ -10,9 +10,9 @@ from sqlalchemy import URL, select, text
 from app.audit.models import PlatformAuditEntry
 from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
-from app.pricing.domain import PriceSource, Role, Tokens
+from app.pricing.domain import NewPrice, PriceSource, Role, Tokens
 from app.pricing.errors import PriceExists
-from app.pricing.service import NewPrice, PriceService
+from app.pricing.service import PriceService
 from tests.support.service import Service, running
 
 MILLION = Tokens(input=1_000_000)

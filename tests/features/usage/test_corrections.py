@@ -13,8 +13,8 @@ from sqlalchemy import select, text
 
 from app.audit.models import AuditEntry
 from app.kernel.ids import OrganizationId, new_id
-from app.pricing.domain import Role
-from app.pricing.service import NewPrice, PriceService
+from app.pricing.domain import NewPrice, Role
+from app.pricing.service import PriceService
 from app.usage.service.corrections import UsageCorrections
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
