@@ -89,6 +89,27 @@ def create_operator(
     typer.echo(f"{email} is an operator.")
 
 
+@commands.command()
+def import_people(
+    file: Annotated[
+        typer.FileText,
+        typer.Argument(help="JSON lines with email, name and password_hash; - reads from stdin."),
+    ],
+) -> None:
+    """Take over accounts with their hashes: argon2id, or `sha256$salt$hex(sha256(salt+password))`.
+
+    An old hash is replaced by a strong one at the person's next sign-in.
+    """
+    from app.cli import people
+
+    outcome = people.import_people(_settings(), file)
+    typer.echo(f"{outcome.imported} imported, {outcome.known} had an account already.")
+    for reason in outcome.refused:
+        typer.echo(reason, err=True)
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
 def _settings() -> Settings:
     try:
         return Settings()

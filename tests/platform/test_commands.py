@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,29 @@ async def test_an_account_with_another_password_is_not_promoted(
 
     assert refused.returncode == 1
     assert "another password" in refused.stderr
+
+
+async def test_people_are_imported_with_their_old_hashes(
+    fresh_url: URL, tmp_path: Path, clock: ManualClock
+) -> None:
+    digest = hashlib.sha256(("5f2a9c01" + PASSWORD).encode()).hexdigest()
+    old = {"email": "ada@example.com", "name": "Ada", "password_hash": f"sha256$5f2a9c01${digest}"}
+    lines = [old, {**old, "email": "eve@example.com", "password_hash": digest}]
+    file = tmp_path / "people.jsonl"
+    file.write_text("\n".join([*map(json.dumps, lines), "nonsense"]))
+
+    first = command(fresh_url, tmp_path, "import-people", str(file))
+    assert first.stdout.splitlines()[-1] == "1 imported, 0 had an account already."
+    assert first.returncode == 1
+    assert [line.partition(":")[0] for line in first.stderr.splitlines()] == ["line 2", "line 3"]
+    assert digest not in first.stderr
+    second = command(fresh_url, tmp_path, "import-people", str(file))
+    assert second.stdout.splitlines()[-1] == "0 imported, 1 had an account already."
+
+    async with running(fresh_url, clock) as service, service.client() as client:
+        credentials = {"email": "ada@example.com", "password": PASSWORD}
+        signed_in = await client.post("/api/v1/auth/login", json=credentials)
+    assert signed_in.status_code == 200
 
 
 @pytest.mark.parametrize("name", ["serve", "worker", "migrate", "create-operator"])

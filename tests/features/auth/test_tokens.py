@@ -73,6 +73,23 @@ async def test_of_two_racing_refreshes_exactly_one_wins(
         assert await status(service, winner["access_token"]) == 401
 
 
+async def test_a_refresh_whose_answer_was_lost_is_repeated_with_its_key(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    owner = await an_owner(service)
+    answers = [
+        await client.post(
+            "/api/v1/auth/refresh",
+            json={"refresh_token": owner.refresh_token},
+            headers={"Idempotency-Key": f"refresh-{owner.id}"},
+        )
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert await status(service, answers[1].json()["access_token"]) == 200
+
+
 async def test_a_refresh_token_runs_out(service: Service, client: httpx.AsyncClient) -> None:
     owner = await an_owner(service)
     service.clock.advance(days=30)
