@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
 
-from sqlalchemy import Table, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, update
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import new_id
@@ -15,10 +14,17 @@ from app.webhooks.domain import EventState, Outcome, SignedEvent
 from app.webhooks.errors import UnknownEvent
 from app.webhooks.models import StripeEvent
 
-_TABLE = cast("Table", StripeEvent.__table__)
-_ADD_ONCE = (
-    insert(_TABLE).on_conflict_do_nothing(index_elements=["event_id"]).returning(_TABLE.c.id)
-)
+_ADD_ONCE = """
+insert into stripe_events (id, event_id, type, object_id, api_version, livemode, is_thin,
+                           occurred_at, received_at, payload, state, attempts)
+select id, event_id, type, object_id, api_version, livemode, is_thin,
+       coalesce(occurred_at, $10), $10, payload, 'pending', 0
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
+            $7::boolean[], $8::timestamptz[], $9::text[])
+  as sent(id, event_id, type, object_id, api_version, livemode, is_thin, occurred_at, payload)
+on conflict (event_id) do nothing
+returning event_id
+"""
 _MAX_ERROR_LENGTH = 500
 
 
@@ -27,31 +33,26 @@ class InboxRepository(Repository):
 
     platform = True
 
-    async def add_once(self, event: SignedEvent, at: datetime) -> bool:
-        """Keep *event* unless it is kept already; says whether it was new."""
-        # A Core statement on the connection: the ORM's bulk path costs twice as much here.
+    async def add_once(self, events: Sequence[SignedEvent], at: datetime) -> list[str]:
+        """Keep those of *events* that are not kept already; the ids of the new ones."""
+        # Arrays and fixed text: one prepared statement whatever the number, and no compilation.
         connection = await self.session.connection()
-        result = await connection.execute(
+        result = await connection.exec_driver_sql(
             _ADD_ONCE,
-            {
-                "id": new_id(),
-                "event_id": event.event_id,
-                "type": event.type,
-                "object_id": event.object_id,
-                "api_version": event.api_version,
-                "livemode": event.livemode,
-                "is_thin": event.is_thin,
-                "occurred_at": event.occurred_at or at,
-                "received_at": at,
-                "payload": event.payload,
-                "state": EventState.PENDING.value,
-                "note": None,
-                "attempts": 0,
-                "handled_at": None,
-                "last_error": None,
-            },
+            (
+                [new_id() for _ in events],
+                [event.event_id for event in events],
+                [event.type for event in events],
+                [event.object_id for event in events],
+                [event.api_version for event in events],
+                [event.livemode for event in events],
+                [event.is_thin for event in events],
+                [event.occurred_at for event in events],
+                [event.payload for event in events],
+                at,
+            ),
         )
-        return result.first() is not None
+        return [row[0] for row in result]
 
     async def get(self, event_id: str) -> StripeEvent:
         """Raises `UnknownEvent`."""

@@ -12,6 +12,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.webhooks.repository import InboxRepository
 from tests.conftest import START
 from tests.support.service import Service, running
 from tests.support.stripe_events import (
@@ -176,6 +177,44 @@ async def test_odd_but_signed_events_are_kept(
     assert (await post(client, json.dumps(event).encode())).status_code == 200
     [row] = await stored(service)
     assert json.loads(row["payload"]) == event
+
+
+async def test_what_arrives_together_is_written_together(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    add_once = InboxRepository.add_once
+
+    async def counted(self: Any, events: Any, at: Any) -> list[str]:
+        groups.append(len(events))
+        return await add_once(self, events, at)
+
+    monkeypatch.setattr(InboxRepository, "add_once", counted)
+    bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(50)]
+    async with service.client() as client:
+        answers = await asyncio.gather(*(post(client, body) for body in [*bodies, *bodies]))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(groups) == 100
+    assert len(groups) < 50
+    assert len(await stored(service)) == len(await jobs(service)) == 50
+
+
+async def test_one_that_cannot_be_stored_fails_alone(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_once = InboxRepository.add_once
+
+    async def choosy(self: Any, events: Any, at: Any) -> list[str]:
+        if any(event.object_id == "in_3" for event in events):
+            raise RuntimeError("not this one")
+        return await add_once(self, events, at)
+
+    monkeypatch.setattr(InboxRepository, "add_once", choosy)
+    bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(8)]
+    async with service.client() as client:
+        answers = await asyncio.gather(*(post(client, body) for body in bodies))
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 500, 200, 200, 200, 200]
+    assert len(await stored(service)) == 7
 
 
 async def test_two_megabytes_are_too_much(service: Service, client: httpx.AsyncClient) -> None:
