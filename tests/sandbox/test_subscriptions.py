@@ -258,6 +258,28 @@ async def test_a_cancellation_at_once(account: Account) -> None:
         await v1.subscriptions.update_async(subscription.id, {"cancel_at_period_end": True})
 
 
+async def test_a_cancellation_can_give_back_what_is_left(account: Account) -> None:
+    v1 = account.stripe.v1
+    subscription = await account.subscription()
+    await account.advance(seconds=MONTH // 3)
+    await v1.subscriptions.cancel_async(subscription.id, {"invoice_now": True, "prorate": True})
+    [last, _] = (await v1.invoices.list_async()).data
+    assert (last.total, last.amount_due, last.status) == (-6600, 0, "paid")
+    assert (await v1.customers.retrieve_async(subscription.customer)).balance == -6600
+
+
+async def test_the_end_can_be_agreed_at_the_start(account: Account) -> None:
+    by_flag = await account.subscription(cancel_at_period_end=True)
+    assert (by_flag.cancel_at_period_end, by_flag.cancel_at) == (True, NOW + MONTH)
+    by_date = await account.subscription(cancel_at="max_period_end")
+    assert (by_date.cancel_at_period_end, by_date.cancel_at) == (False, NOW + MONTH)
+    with pytest.raises(stripe.InvalidRequestError):
+        await account.subscription(cancel_at=NOW + 5, cancel_at_period_end=True)
+    with pytest.raises(stripe.InvalidRequestError) as foreign:
+        await account.subscription(currency="eur")
+    assert foreign.value.param == "currency"
+
+
 async def test_an_update_that_updates_nothing_is_silent(account: Account) -> None:
     subscription = await account.subscription(metadata={"a": "1"})
     before = await account.event_types()

@@ -195,6 +195,27 @@ async def test_a_trial_without_a_card_ends_as_agreed(
     assert "customer.subscription.resumed" in await account.event_types()
 
 
+async def test_it_may_stay_paused_until_it_is_paid(account: Account) -> None:
+    v1 = account.stripe.v1
+    customer = await account.customer(card=None)
+    subscription = await account.subscription(
+        customer=customer.id,
+        trial_period_days=7,
+        trial_settings={"end_behavior": {"missing_payment_method": "pause"}},
+    )
+    await account.advance(days=8)
+    waiting = await v1.subscriptions.resume_async(
+        subscription.id, {"payment_behavior": "resume_on_payment_success"}
+    )
+    assert waiting.status == "paused"
+    assert "customer.subscription.resumed" not in await account.event_types()
+    await v1.invoices.pay_async(str(waiting.latest_invoice), {"payment_method": "pm_card_visa"})
+    resumed = await v1.subscriptions.retrieve_async(subscription.id)
+    assert resumed.status == "active"
+    assert resumed["items"].data[0].current_period_start == NOW + 8 * DAY
+    assert resumed.status_details is None
+
+
 async def test_a_trial_can_be_ended_early(account: Account) -> None:
     subscription = await account.subscription(trial_period_days=14)
     await account.advance(days=1)
@@ -250,8 +271,13 @@ async def test_a_schedule_must_begin_with_what_is(account: Account) -> None:
         await v1.subscription_schedules.create_async({"from_subscription": subscription.id})
     with pytest.raises(stripe.InvalidRequestError, match="first phase"):
         await v1.subscription_schedules.update_async(
+            schedule.id, {"phases": [{"items": [{"price": "price_pro"}]}]}
+        )
+    with pytest.raises(stripe.InvalidRequestError) as running_phase:
+        await v1.subscription_schedules.update_async(
             schedule.id, {"phases": [{"items": [{"price": "price_starter"}]}]}
         )
+    assert running_phase.value.param == "phases[0][items]"
 
 
 async def test_a_coupon_for_some_months_ends(account: Account) -> None:

@@ -152,6 +152,16 @@ def _give_back(
             change.lines.append(_unused(sandbox, item, at, kept))
 
 
+def give_back_unused(sandbox: Sandbox, subscription: Doc) -> None:
+    """Credit the rest of the period, for the next invoice to give back."""
+    change = Change({})
+    if subscription["status"] != "trialing":
+        data = subscription["items"]["data"]
+        _give_back(sandbox, subscription, change, data, sandbox.now())
+    for line in change.lines:
+        _wait_for_invoice(sandbox, subscription, line)
+
+
 def _prorate(
     sandbox: Sandbox, subscription: Doc, change: Change, before: list[Doc], at: int
 ) -> None:

@@ -45,6 +45,8 @@ def settled(sandbox: Sandbox, invoice: Doc) -> None:
         return
     if subscription["pending_update"] and subscription["_pending_invoice"] == invoice["id"]:
         standing.apply_pending(sandbox, subscription)
+    elif subscription.get("_resuming", {}).get("invoice") == invoice["id"]:
+        standing.come_back(sandbox, subscription)
     elif (
         subscription["status"] in ("incomplete", "past_due", "unpaid")
         and subscription["latest_invoice"] == invoice["id"]

@@ -109,6 +109,13 @@ def drop_pending(sandbox: Sandbox, subscription: Doc) -> None:
     sandbox.emit("customer.subscription.pending_update_expired", subscription)
 
 
+def come_back(sandbox: Sandbox, subscription: Doc) -> None:
+    """The pause is over."""
+    subscription.update(subscription.pop("_resuming")["after"])
+    keep(sandbox, subscription, "customer.subscription.updated")
+    sandbox.emit("customer.subscription.resumed", subscription)
+
+
 def method_for(sandbox: Sandbox, subscription: Doc | None, customer: Doc) -> Doc | None:
     """The card a charge goes to: the subscription's own, else the customer's default."""
     chosen = subscription["default_payment_method"] if subscription else None

@@ -6,7 +6,7 @@ from app.sandbox.billing import discounting, invoicing, items, settlement, stand
 from app.sandbox.billing.items import set_period
 from app.sandbox.core import ids
 from app.sandbox.core.params import Doc
-from app.sandbox.core.refusals import Refusal, card_declined
+from app.sandbox.core.refusals import Refusal, card_declined, invalid
 from app.sandbox.core.sandbox import Sandbox
 
 
@@ -22,7 +22,8 @@ class Order:
     trial_settings: Doc | None = None
     discounts: list[Doc] = field(default_factory=list)
     description: str | None = None
-    cancel_at: int | None = None
+    currency: str | None = None
+    cancel_at: int | str | None = None
     cancel_at_period_end: bool = False
     payment_behavior: str = "allow_incomplete"
     through_checkout: bool = False
@@ -42,10 +43,10 @@ def start(sandbox: Sandbox, order: Order) -> Doc:
         set_period(item, subscription["billing_cycle_anchor"], now)
         if trialing:
             item["current_period_start"], item["current_period_end"] = now, order.trial_end
-    if order.cancel_at_period_end:
-        subscription.update(
-            cancel_at=standing.period_end(subscription), cancel_at_period_end=True, canceled_at=now
-        )
+    if order.currency not in (None, subscription["currency"]):
+        raise invalid(f"The prices are not in {order.currency}.", "currency")
+    if order.cancel_at_period_end or order.cancel_at is not None:
+        _plan_end(subscription, order, now)
     discounting.redeem(sandbox, order.discounts, subscription)
     if customer["currency"] is None:
         customer["currency"] = subscription["currency"]
@@ -61,6 +62,17 @@ def start(sandbox: Sandbox, order: Order) -> Doc:
     subscription["latest_invoice"] = invoice["id"]
     _announce(sandbox, subscription, invoice, order)
     return subscription
+
+
+def _plan_end(subscription: Doc, order: Order, now: int) -> None:
+    end: int | str | None = order.cancel_at
+    if order.cancel_at_period_end or end == "max_period_end":
+        end = standing.period_end(subscription)
+    elif end == "min_period_end":
+        end = standing.renewal_due(subscription)
+    subscription.update(
+        cancel_at=end, cancel_at_period_end=order.cancel_at_period_end, canceled_at=now
+    )
 
 
 def _announce(sandbox: Sandbox, subscription: Doc, invoice: Doc, order: Order) -> None:
@@ -111,9 +123,9 @@ def _blank(sandbox: Sandbox, order: Order, trialing: bool) -> Doc:
         },
         "billing_schedules": [],
         "billing_thresholds": None,
-        "cancel_at": order.cancel_at,
+        "cancel_at": None,
         "cancel_at_period_end": False,
-        "canceled_at": now if order.cancel_at else None,
+        "canceled_at": None,
         "cancellation_details": {"comment": None, "feedback": None, "reason": None},
         "collection_method": "charge_automatically",
         "created": now,

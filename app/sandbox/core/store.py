@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS objects (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL, doc TEXT NOT NULL,
   UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS objects_in_order ON objects (kind, seq);
 CREATE INDEX IF NOT EXISTS objects_by_id ON objects (id);
 CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (kind, json_extract(doc, '$.customer'));
 CREATE INDEX IF NOT EXISTS objects_by_invoice ON objects (kind, json_extract(doc, '$.invoice'));

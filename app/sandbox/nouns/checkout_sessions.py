@@ -53,7 +53,6 @@ CREATE = Fields(
             {
                 "description": Text(),
                 "metadata": Metadata(),
-                "proration_behavior": one_of("create_prorations", "none"),
                 "trial_end": instant(),
                 "trial_period_days": Whole(least=1, most=730),
                 "trial_settings": TRIAL_SETTINGS,
@@ -164,6 +163,8 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
             {"coupon": sent.get("coupon"), "promotion_code": sent.get("promotion_code")}
         )
     priced(sandbox, session)
+    if params.get("currency", session["currency"]) != session["currency"]:
+        raise invalid(f"The prices are not in {params['currency']}.", "currency")
     sandbox.wake(session, expires_at)
     return sandbox.add(session)
 

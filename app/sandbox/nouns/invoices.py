@@ -33,8 +33,12 @@ def retrieve(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
 def update(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
     doc = sandbox.get("invoice", invoice, "invoice")
     doc["metadata"] = merged(doc["metadata"], params.get("metadata"))
-    if "auto_advance" in params:
+    if "auto_advance" in params and doc["status"] in ("draft", "open"):
         doc["auto_advance"] = params["auto_advance"]
+        due = doc["next_payment_attempt"] or sandbox.now() + invoicing.HOUR
+        if doc["status"] == "draft":
+            doc["automatically_finalizes_at"] = due if params["auto_advance"] else None
+        sandbox.wake(doc, due if params["auto_advance"] else None)
     if "description" in params:
         doc["description"] = params["description"] or None
     return sandbox.save(doc, "invoice.updated")
@@ -130,6 +134,8 @@ def create_preview(sandbox: Sandbox, params: Doc) -> Doc:
     if "subscription" not in params:
         raise required("subscription")
     subscription = sandbox.named("subscription", params["subscription"], "subscription")
+    if params.get("customer", subscription["customer"]) != subscription["customer"]:
+        raise invalid("The subscription belongs to another customer.", "customer")
     details = params.get("subscription_details", {})
     if subscription["status"] in standing.TERMINAL:
         raise wrong_state("You cannot preview the invoice of a canceled subscription.",

@@ -8,7 +8,6 @@ from app.sandbox.core.params import (
     NOTHING,
     Doc,
     Fields,
-    Flag,
     Many,
     Metadata,
     Range,
@@ -32,9 +31,7 @@ _PHASES = Many(
                 needs=("interval",),
             ),
             "end_date": instant(),
-            "items": Many(
-                Fields({"metadata": Metadata(), "price": Text(), "quantity": Whole()}), most=20
-            ),
+            "items": Many(Fields({"price": Text(), "quantity": Whole()}), most=20),
             "metadata": Metadata(),
             "proration_behavior": PRORATION,
             "start_date": instant("now"),
@@ -49,7 +46,6 @@ UPDATE = Fields(
         "end_behavior": one_of("cancel", "release"),
         "metadata": Metadata(),
         "phases": _PHASES,
-        "proration_behavior": PRORATION,
     }
 )
 
@@ -144,7 +140,7 @@ def _phase(entries: list[Doc], start: int, end: int, currency: str, sent: Doc | 
             {
                 "billing_thresholds": None,
                 "discounts": [],
-                "metadata": merged({}, entry.get("metadata")),
+                "metadata": {},
                 "price": entry["price"],
                 **({} if entry.get("quantity") is None else {"quantity": entry["quantity"]}),
                 "tax_rates": [],
@@ -184,6 +180,7 @@ def update(sandbox: Sandbox, params: Doc, schedule: str) -> Doc:
 def _read_phases(sandbox: Sandbox, doc: Doc, subscription: Doc, sent: list[Doc]) -> list[Doc]:
     made: list[Doc] = []
     start: int = doc["current_phase"]["start_date"]
+    running = next(phase for phase in doc["phases"] if phase["start_date"] == start)
     for n, one in enumerate(sent):
         at = f"phases[{n}]"
         entries = []
@@ -193,6 +190,11 @@ def _read_phases(sandbox: Sandbox, doc: Doc, subscription: Doc, sent: list[Doc])
             price = items.recurring_price(sandbox, entry["price"], f"{at}[items][{m}][price]")
             quantity = items.check_quantity(price, entry, f"{at}[items][{m}]")
             entries.append({**entry, "quantity": quantity})
+        if n == 0 and _pairs(entries) != _pairs(running["items"]):
+            raise invalid(
+                "The sandbox does not change the running phase; update the subscription instead.",
+                f"{at}[items]",
+            )
         if n == 0 and one.get("start_date") != start:
             raise invalid(
                 "The first phase you pass must be the current one: you can not modify the "
@@ -217,6 +219,10 @@ def _read_phases(sandbox: Sandbox, doc: Doc, subscription: Doc, sent: list[Doc])
     if not made:
         raise invalid("A schedule has at least one phase.", "phases")
     return made
+
+
+def _pairs(entries: list[Doc]) -> list[tuple[str, int | None]]:
+    return sorted((entry["price"], entry.get("quantity")) for entry in entries)
 
 
 def release(sandbox: Sandbox, params: Doc, schedule: str) -> Doc:
@@ -263,7 +269,7 @@ OPERATIONS = (
         "POST",
         f"{_ONE}/release",
         release,
-        Fields({"preserve_cancel_date": Flag()}),
+        NOTHING,
         "SubscriptionScheduleReleaseParams",
     ),
 )

@@ -3,13 +3,11 @@
 from app.sandbox.billing import (
     changes,
     discounting,
-    invoicing,
+    pausing,
     renewal,
-    settlement,
     standing,
     starting,
 )
-from app.sandbox.billing.items import set_period
 from app.sandbox.config import DAY
 from app.sandbox.core.lists import Condition, among, is_, matching, page, page_of
 from app.sandbox.core.operations import Operation
@@ -29,7 +27,7 @@ from app.sandbox.core.params import (
     merged,
     one_of,
 )
-from app.sandbox.core.refusals import invalid, missing_reference, wrong_state
+from app.sandbox.core.refusals import Refusal, invalid, missing_reference, wrong_state
 from app.sandbox.core.sandbox import Sandbox
 
 STATUSES = ("active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused",
@@ -137,6 +135,8 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
     cancel_at = params.get("cancel_at")
     if isinstance(cancel_at, int) and cancel_at <= sandbox.now():
         raise invalid("The cancel_at timestamp must be in the future.", "cancel_at")
+    if cancel_at is not None and params.get("cancel_at_period_end"):
+        raise _one_end_only()
     return starting.start(
         sandbox,
         starting.Order(
@@ -148,9 +148,9 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
             trial_settings=params.get("trial_settings"),
             discounts=discounting.chosen(sandbox, params.get("discounts"), customer["id"]),
             description=params.get("description"),
-            cancel_at=cancel_at if isinstance(cancel_at, int) else None,
-            cancel_at_period_end=params.get("cancel_at_period_end", False)
-            or isinstance(cancel_at, str),
+            cancel_at=cancel_at,
+            cancel_at_period_end=params.get("cancel_at_period_end", False),
+            currency=params.get("currency"),
             payment_behavior=behavior,
         ),
     )
@@ -217,8 +217,7 @@ def _check_changeable(sandbox: Sandbox, subscription: Doc, params: Doc) -> None:
         raise wrong_state("This subscription has a pending update; pay or void its invoice first.")
     if params.keys() & {"cancel_at", "cancel_at_period_end"}:
         if "cancel_at" in params and params.get("cancel_at_period_end"):
-            raise invalid("You may only pass one of cancel_at and cancel_at_period_end.",
-                          "cancel_at")  # fmt: skip
+            raise _one_end_only()
         schedule = standing.schedule_of(sandbox, subscription)
         if schedule is not None:
             raise wrong_state(
@@ -226,6 +225,10 @@ def _check_changeable(sandbox: Sandbox, subscription: Doc, params: Doc) -> None:
                 "and updating any cancelation behavior directly is not allowed. Please update the "
                 "schedule instead."
             )
+
+
+def _one_end_only() -> Refusal:
+    return invalid("You may only pass one of cancel_at and cancel_at_period_end.", "cancel_at")
 
 
 def _schedule_end(sandbox: Sandbox, subscription: Doc, params: Doc) -> None:
@@ -265,6 +268,8 @@ def cancel(sandbox: Sandbox, params: Doc, id: str) -> Doc:
         raise missing_reference("subscription", id, "id")
     details = {key: value or None for key, value in params.get("cancellation_details", {}).items()}
     subscription["cancellation_details"] = {**subscription["cancellation_details"], **details}
+    if params.get("prorate"):
+        changes.give_back_unused(sandbox, subscription)
     renewal.finish(sandbox, subscription, bill=params.get("invoice_now", False))
     return subscription
 
@@ -273,23 +278,7 @@ def resume(sandbox: Sandbox, params: Doc, subscription: str) -> Doc:
     doc = sandbox.get("subscription", subscription, "subscription")
     if doc["status"] != "paused":
         raise wrong_state(f"Subscription {subscription} is not paused, so it cannot be resumed.")
-    now = sandbox.now()
-    doc.update(status="active", status_details=None)
-    if params.get("billing_cycle_anchor", {}).get("type", "now") == "now":
-        doc["billing_cycle_anchor"] = now
-    customer = sandbox.get("customer", doc["customer"])
-    invoice = invoicing.blank(sandbox, customer, "subscription_update", doc)
-    for item in doc["items"]["data"]:
-        set_period(item, doc["billing_cycle_anchor"], now)
-        period = (item["current_period_start"], item["current_period_end"])
-        invoicing.plan_line(sandbox, invoice, item, period)
-    invoicing.open_draft(sandbox, invoice, doc)
-    invoicing.finalize(sandbox, invoice)
-    standing.keep(sandbox, doc, "customer.subscription.updated")
-    if invoice["status"] == "open":
-        method = standing.method_for(sandbox, doc, customer)
-        settlement.collect(sandbox, invoice, method, plans_retry=True)
-    sandbox.emit("customer.subscription.resumed", doc)
+    pausing.resume(sandbox, doc, params.get("payment_behavior", "resume_on_payment_attempt"))
     return doc
 
 
@@ -351,13 +340,10 @@ OPERATIONS = (
         resume,
         Fields(
             {
-                "billing_cycle_anchor": Fields(
-                    {"type": one_of("now", "unchanged")}, needs=("type",)
-                ),
+                "billing_cycle_anchor": Fields({"type": one_of("now")}, needs=("type",)),
                 "payment_behavior": one_of(
                     "resume_on_payment_attempt", "resume_on_payment_success"
                 ),
-                "proration_behavior": PRORATION,
             }
         ),
         "SubscriptionResumeParams",
