@@ -55,9 +55,11 @@ class Process:
             self._process = subprocess.Popen(
                 command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 30
+        # Patient, because the machine may be busy with everything else; a crash is noticed at once.
+        deadline = time.monotonic() + 90
         while not self.is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
                 raise RuntimeError(self._log.read_text()[-4000:])
             time.sleep(0.05)
         return self
