@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -47,6 +48,12 @@ class OrganizationRepository(Repository):
 
     async def find(self, organization_id: OrganizationId) -> Organization | None:
         return await self.session.get(Organization, organization_id)
+
+    async def find_many(self, organization_ids: Collection[UUID]) -> dict[UUID, Organization]:
+        rows = await self.session.scalars(
+            select(Organization).where(Organization.id.in_(organization_ids))
+        )
+        return {row.id: row for row in rows}
 
     async def get(self, organization_id: OrganizationId) -> Organization:
         organization = await self.find(organization_id)
@@ -158,6 +165,17 @@ class MemberRepository(Repository):
             .order_by(Membership.joined_at, Membership.organization_id)
         )
         return [(membership, organization) for membership, organization in rows]
+
+    async def page_of_user_for_platform(
+        self, user_id: UserId, request: PageRequest, only: OrganizationId | None
+    ) -> Page[Membership]:
+        """The memberships of a person, in the newest organization first."""
+        query = select(Membership).where(Membership.user_id == user_id)
+        if only is not None:
+            query = query.where(Membership.organization_id == only)
+        return await self.page(
+            query, request, Membership.organization_id, lambda row: row.organization_id
+        )
 
 
 class InviteRepository(Repository):

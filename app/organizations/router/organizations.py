@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.principal import CurrentPerson, CurrentPrincipal
 from app.infra.http.provide import provide
-from app.infra.http.schemas import PageOut
-from app.kernel.pages import Page
-from app.kernel.principal import Permission
+from app.infra.http.schemas import PageOut, Paging
+from app.kernel.ids import OrganizationId
+from app.kernel.principal import Permission, Principal
 from app.organizations.domain import Role
 from app.organizations.router.callers import Caller, Organizations, within
 from app.organizations.schemas import (
@@ -43,14 +43,11 @@ async def create_organization(
 @router.get("")
 @router.get("/", include_in_schema=False)
 async def list_organizations(
-    principal: CurrentPrincipal, organizations: Organizations
+    principal: CurrentPrincipal, organizations: Organizations, paging: Paging
 ) -> PageOut[OrganizationSummaryOut]:
-    """The organizations you belong to, the one you joined first in front."""
-    found = await organizations.list_for_user(principal.user_id)
-    if principal.api_key_id is not None:
-        # A key is for one organization and learns nothing of its maker's others.
-        found = [each for each in found if each.organization.id == principal.organization_id]
-    return PageOut.of(Page(found), OrganizationSummaryOut.of)
+    """The organizations you belong to, the newest first; a key sees its own."""
+    page = await organizations.page_for_user(principal.user_id, paging, only=_only(principal))
+    return PageOut.of(page, OrganizationSummaryOut.of)
 
 
 @router.get("/{organization_id}")
@@ -71,3 +68,8 @@ async def rename_organization(
     """Give an organization another name; its slug stays."""
     await organizations.rename(caller.organization_id, body.name)
     return OrganizationOut.of(await overviews.overview(caller.organization_id), caller.role)
+
+
+def _only(principal: Principal) -> OrganizationId | None:
+    # A key is for one organization and learns nothing of its maker's others.
+    return principal.organization if principal.api_key_id is not None else None

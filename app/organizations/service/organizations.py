@@ -14,6 +14,7 @@ from app.kernel.clock import Clock
 from app.kernel.entitlements import Entitlements
 from app.kernel.errors import Conflict
 from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
+from app.kernel.pages import Page, PageRequest
 from app.kernel.periods import Period
 from app.organizations import domain
 from app.organizations.domain import (
@@ -122,6 +123,17 @@ class OrganizationService:
         async with self._work.begin_platform():
             rows = await self._members.list_of_user_for_platform(user_id)
             return [Belonging(found.to_domain(), Role(row.role)) for row, found in rows]
+
+    async def page_for_user(
+        self, user_id: UserId, request: PageRequest, *, only: OrganizationId | None = None
+    ) -> Page[Belonging]:
+        """The organizations someone belongs to, the newest first, or *only* one of them."""
+        async with self._work.begin_platform():
+            page = await self._members.page_of_user_for_platform(user_id, request, only)
+            found = await self._organizations.find_many([row.organization_id for row in page.items])
+        return page.map(
+            lambda row: Belonging(found[row.organization_id].to_domain(), Role(row.role))
+        )
 
     async def find_access(self, organization_id: OrganizationId, user_id: UserId) -> Access | None:
         """What someone may do here now; None for strangers."""

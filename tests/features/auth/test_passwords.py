@@ -306,3 +306,13 @@ async def test_a_suspended_person_is_refused_at_once(
     assert refreshed.status_code == 403
     await users.restore(owner.user_id, "mistake")
     assert (await me(service, owner.token)).status_code == 200
+
+
+async def test_one_address_cannot_try_one_password_on_everybody(limited: Service) -> None:
+    limited.clock.advance(hours=1)
+    async with limited.client() as client:
+        answers = await asyncio.gather(
+            *[login(client, an_email(), "a-popular-password") for _ in range(103)]
+        )
+    codes = [answer.status_code for answer in answers]
+    assert (codes.count(401), codes.count(429)) == (100, 3)

@@ -46,7 +46,13 @@ async def test_one_person_may_open_several_and_looks_after_all(service: Service)
     created = await owner.client.post(ORGANIZATIONS, json={"name": "Second"})
     assert created.status_code == 201, created.text
     listed = (await owner.client.get(ORGANIZATIONS)).json()
-    assert [each["id"] for each in listed["data"]] == [owner.id, created.json()["id"]]
+    assert [each["id"] for each in listed["data"]] == [created.json()["id"], owner.id]
+    first = (await owner.client.get(ORGANIZATIONS, params={"limit": 1})).json()
+    assert first["has_more"] is True
+    cursor = {"limit": 1, "cursor": first["next_cursor"]}
+    assert (await owner.client.get(ORGANIZATIONS, params=cursor)).json()["data"] == [
+        listed["data"][1]
+    ]
     path = f"{ORGANIZATIONS}/{created.json()['id']}"
     assert (await owner.client.get(path)).status_code == 200
     renamed = await owner.client.patch(path, json={"name": "Third"})
