@@ -209,11 +209,18 @@ async def test_an_unknown_certificate_is_not_trusted(
     assert inbox.messages == []
 
 
-async def test_a_password_never_travels_unencrypted(
-    inbox: Inbox, plain_port: int, clock: ManualClock
-) -> None:
-    with pytest.raises(MailUnavailable):
-        await smtp(plain_port, clock, None, "right").send(MAIL)
+async def test_a_password_never_travels_unencrypted(inbox: Inbox, clock: ManualClock) -> None:
+    heard: list[object] = []
+
+    def listening(*anything: object) -> AuthResult:
+        heard.append(anything)
+        return AuthResult(success=True)
+
+    # A server, or whoever sits before it, that offers a login and no encryption.
+    async for port in serving(inbox, authenticator=listening, auth_require_tls=False):
+        with pytest.raises(MailUnavailable):
+            await smtp(port, clock, None, "right").send(MAIL)
+    assert heard == []
     assert inbox.messages == []
 
 

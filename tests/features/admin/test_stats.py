@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,11 +10,16 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import URL
+from sqlalchemy import URL, Select, delete
+from sqlalchemy.exc import DBAPIError
 
 from app.admin.domain import SoldSubscription, monthly_amount, summarize
+from app.admin.queries import AdminQueries
+from app.admin.service import AdminService
+from app.catalog.service import CatalogService
 from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
+from app.kernel.pages import PageRequest
 from app.organizations.models import Organization
 from app.subscriptions.models import Subscription
 from tests.conftest import START
@@ -159,6 +165,49 @@ async def test_subscriptions_are_filtered_by_status(platform: Service) -> None:
     for status in STATUSES:
         rows = await all_rows(operator, "/api/v1/admin/billing/subscriptions", status=status)
         assert [row["status"] for row in rows] == [status]
+
+
+class Interrupted(AdminQueries):
+    """Lets a customer sign up and subscribe in the middle of an answer."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.work)
+        self.service = service
+
+    async def list_sold(self) -> list[SoldSubscription]:
+        await self._interrupt()
+        return await super().list_sold()
+
+    async def _count(self, query: Select[Any]) -> int:
+        await self._interrupt()
+        return await super()._count(query)
+
+    async def _interrupt(self) -> None:
+        async def sign_up() -> None:
+            async with self.service.work.begin_platform() as session:
+                organization = an_organization("starter")
+                session.add_all([organization, a_subscription(OrganizationId(organization.id))])
+
+        await asyncio.create_task(sign_up())
+
+
+async def test_an_answer_is_one_moment_though_customers_arrive(platform: Service) -> None:
+    services = platform.services
+    desk = AdminService(
+        platform.work, Interrupted(platform), services[CatalogService], platform.clock
+    )
+    stats = await desk.stats()
+    assert (stats.total_customers, stats.active_subscriptions) == (0, 0)
+    customers = await desk.list_customers(PageRequest())
+    assert customers.total == len(customers.page.items) == 1
+    assert (await services[AdminService].stats()).total_customers == 2
+
+
+async def test_operators_lists_write_nothing(platform: Service) -> None:
+    async with platform.work.begin_platform() as session:
+        await AdminQueries(platform.work).hold_still()
+        with pytest.raises(DBAPIError, match="read-only"):
+            await session.execute(delete(Organization))
 
 
 sold = st.builds(
