@@ -12,4 +12,4 @@ def new(prefix: str, length: int = 24) -> str:
 
 
 def token(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in secrets.token_bytes(length))
