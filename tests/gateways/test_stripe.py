@@ -33,7 +33,8 @@ from tests.support.stripe_account import Account, an_account
 class Driver(Protocol):
     """The gateway under test, and a hand to press the buttons on its pages."""
 
-    stripe: StripeGateway
+    @property
+    def stripe(self) -> StripeGateway: ...
 
     async def pay(self, checkout_id: str, url: str) -> None: ...
 

@@ -37,7 +37,7 @@ async def answering(answer: Answer) -> AsyncIterator[tuple[LiveStripe, list[floa
     def make() -> stripe.HTTPXClient:
         client = stripe.HTTPXClient(timeout=1)
         client._client_async = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-        client.sleep_async = nap
+        client.sleep_async = nap  # type: ignore[method-assign]
         return client
 
     connection = StripeConnection("sk_test_x", make_http_client=make, sleep=nap)
