@@ -14,7 +14,7 @@ import pytest
 import stripe
 
 from app.kernel.clock import ManualClock
-from app.sandbox.app import create_sandbox
+from app.sandbox.app import create_sandbox, post
 from app.sandbox.config import SandboxConfig
 from app.sandbox.core import signing
 from tests.sandbox.conftest import CATALOG, START, Account, Mailbox, running
@@ -127,6 +127,30 @@ async def test_a_served_sandbox_delivers_by_itself() -> None:
         async with asyncio.timeout(10):
             while not sent.received:
                 await asyncio.sleep(0.01)
+
+
+async def test_the_wire_carries_the_signed_bytes_and_follows_no_redirect() -> None:
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        seen.append(head + await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    body = json.dumps({"name": "Zoë"}, ensure_ascii=False).encode()
+    status = await post(f"http://127.0.0.1:{port}/hook", body, {"Stripe-Signature": "t=1,v1=a"})
+    server.close()
+    await server.wait_closed()
+    assert status == 302
+    [request] = seen
+    assert request.startswith(b"POST /hook ")
+    assert b"t=1,v1=a" in request
+    assert request.endswith(body)
 
 
 async def test_endpoints_get_what_they_asked_for(account: Account) -> None:
