@@ -25,8 +25,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     catalog,
     pricing.router,
     pricing.operators,
+    subscriptions,  # before invoices: /billing/invoices/upcoming is not an id
     invoices,
-    subscriptions,
     webhooks,
     admin,
 )

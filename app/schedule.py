@@ -8,4 +8,5 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("usage.price_waiting", "*/15 * * * *"),
     Scheduled("usage.make_partitions", "10 3 * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
+    Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

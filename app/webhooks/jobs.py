@@ -14,4 +14,12 @@ async def sweep_stripe_events(payload: Payload, services: Services) -> None:
     await services[StripeInbox].sweep()
 
 
-JOBS = {HANDLE_JOB: handle_stripe_event, "webhooks.sweep_stripe_events": sweep_stripe_events}
+async def forget_stripe_payloads(payload: Payload, services: Services) -> None:
+    await services[StripeInbox].forget_payloads()
+
+
+JOBS = {
+    HANDLE_JOB: handle_stripe_event,
+    "webhooks.sweep_stripe_events": sweep_stripe_events,
+    "webhooks.forget_stripe_payloads": forget_stripe_payloads,
+}

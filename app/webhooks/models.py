@@ -39,7 +39,7 @@ class StripeEvent(PlatformTable):
     occurred_at: Mapped[datetime]
     received_at: Mapped[datetime]
     # The signed text itself: jsonb would cost a parse at receipt and lose what was signed.
-    payload: Mapped[str]
+    payload: Mapped[str | None]
     state: Mapped[str]
     note: Mapped[str | None]
     attempts: Mapped[int]

@@ -100,6 +100,15 @@ class InboxRepository(Repository):
         )
         return list((await self.session.scalars(query)).all())
 
+    async def forget_payloads(self, before: datetime) -> int:
+        result = await self.session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.received_at < before, StripeEvent.payload.is_not(None))
+            .values(payload=None)
+            .returning(StripeEvent.id)
+        )
+        return len(result.all())
+
     async def list_for_operators(
         self, request: PageRequest, *, state: EventState | None, kind: str | None
     ) -> Page[StripeEvent]:

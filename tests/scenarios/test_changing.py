@@ -237,6 +237,15 @@ async def test_yearly_is_an_upgrade_and_monthly_again_waits(shop: Shop) -> None:
     assert monthly.json()["outcome"] == "scheduled", monthly.text
 
 
+async def test_the_next_bill_can_be_seen(shop: Shop) -> None:
+    stranger = await an_owner(shop.service)
+    assert (await stranger.client.get("/api/v1/billing/invoices/upcoming")).status_code == 404
+    owner = await subscribed(shop)
+    coming = (await owner.client.get("/api/v1/billing/invoices/upcoming")).json()
+    assert (coming["amount_due"], coming["currency"]) == (29900, "usd")
+    assert coming["due_at"] == "2026-12-21T09:00:00Z"
+
+
 async def test_saved_cards_are_shown(shop: Shop) -> None:
     stranger = await an_owner(shop.service)
     assert (await stranger.client.get("/api/v1/billing/payment-methods")).json() == {"data": []}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
-from app.gateways.stripe.gateway import StripeGateway, StripeSubscription
+from app.gateways.stripe.gateway import StripeGateway, StripeInvoice, StripeSubscription
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.errors import BillingError, Unavailable
@@ -85,21 +85,17 @@ class ChangeService:
         changes = item_changes(self._catalogs.active, subscription, wanted)
         is_billed = way is Direction.UPGRADE and subscription.status != "trialing"
         invoice = await self._stripe.preview(subscription.id, changes, is_billed=is_billed)
-        now = self._clock.now()
         period = subscription.period
         is_later = way is Direction.DOWNGRADE and subscription.status != "trialing"
-        return ChangePreview(
-            direction=way,
-            lines=tuple(
-                PreviewLine(
-                    line.description, line.amount, line.currency, line.period, line.is_proration
-                )
-                for line in invoice.lines
-            ),
-            amount_due=invoice.amount_due,
-            currency=invoice.currency,
-            effective_at=period.end if is_later and period is not None else now,
-        )
+        effective_at = period.end if is_later and period is not None else self._clock.now()
+        return _preview(way, invoice, effective_at)
+
+    async def upcoming(self, organization_id: OrganizationId) -> ChangePreview:
+        """What the next renewal will bill, as far as it is known today."""
+        subscription = await self._stripe.get_subscription(await self._held(organization_id))
+        invoice = await self._stripe.preview(subscription.id)
+        due_at = subscription.period.end if subscription.period else self._clock.now()
+        return _preview(Direction.SAME, invoice, due_at)
 
     async def change(
         self, organization_id: OrganizationId, plan: str, interval: str | None
@@ -224,8 +220,8 @@ class ChangeService:
         held = await self._held(organization_id)
         change = await self._reserve(organization_id, kind, held, details)
         async with self._settled(organization_id, change):
-            ticket = await self._mirror.take_ticket()
             before = await self._stripe.get_subscription(held)
+            ticket = await self._mirror.take_ticket()
             after = await step(before, change.idempotency_key)
         async with self._work.begin(organization_id):
             await self._changes.settle(organization_id, change.id, {"state": "settled"})
@@ -283,3 +279,18 @@ class ChangeService:
             )
             self._changes.add(change)
             return change
+
+
+def _preview(way: Direction, invoice: StripeInvoice, effective_at: datetime) -> ChangePreview:
+    return ChangePreview(
+        direction=way,
+        lines=tuple(
+            PreviewLine(
+                line.description, line.amount, line.currency, line.period, line.is_proration
+            )
+            for line in invoice.lines
+        ),
+        amount_due=invoice.amount_due,
+        currency=invoice.currency,
+        effective_at=effective_at,
+    )

@@ -10,6 +10,7 @@ import structlog
 from app.audit.service import AuditLog
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
+from app.kernel.errors import Unavailable
 from app.kernel.pages import Page, PageRequest
 from app.webhooks.domain import EventState, Outcome, PendingEvent, canonical_type, ignored
 from app.webhooks.models import StripeEvent
@@ -25,6 +26,7 @@ Handler = Callable[[PendingEvent], Awaitable[Apply]]
 
 MAX_ATTEMPTS = 20
 OVERDUE = timedelta(minutes=5)
+PAYLOAD_KEPT = timedelta(days=90)
 _SWEEP = 500
 
 
@@ -53,6 +55,7 @@ class StripeInbox:
 
         A failure leaves it pending, with the reason and one attempt more, and is raised so that
         the job is tried again; after MAX_ATTEMPTS the event is dead and waits for an operator.
+        While Stripe cannot be reached it stays pending for as long as that lasts.
         """
         async with self._work.begin_platform():
             row = await self._events.claim_pending(event_id)
@@ -81,6 +84,11 @@ class StripeInbox:
         if overdue:
             log.warning("webhooks.overdue", count=len(overdue))
         return len(overdue)
+
+    async def forget_payloads(self) -> int:
+        """Drop the text of events older than 90 days; the rows stay. Says how many."""
+        async with self._work.begin_platform():
+            return await self._events.forget_payloads(self._clock.now() - PAYLOAD_KEPT)
 
     async def replay(self, event_id: str) -> StripeEvent:
         """Handle an event again, whatever became of it. Raises `UnknownEvent`."""
@@ -120,7 +128,8 @@ class StripeInbox:
         return await handler(event)
 
     async def _note_failure(self, event: PendingEvent, error: Exception) -> None:
-        state = EventState.DEAD if event.attempts >= MAX_ATTEMPTS else EventState.PENDING
+        is_hopeless = event.attempts >= MAX_ATTEMPTS and not isinstance(error, Unavailable)
+        state = EventState.DEAD if is_hopeless else EventState.PENDING
         if state is EventState.DEAD:
             log.error("webhooks.event_dead", event_id=event.event_id, type=event.type)
         async with self._work.begin_platform():

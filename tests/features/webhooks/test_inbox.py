@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.gateways.stripe.errors import StripeUnavailable
 from app.kernel.pages import PageRequest
 from app.webhooks.domain import HANDLED, EventState, Outcome, PendingEvent
 from app.webhooks.errors import UnknownEvent
@@ -139,6 +140,37 @@ async def test_a_hopeless_event_is_given_up_and_an_operator_replays_it(
     assert {"action": "webhooks.event_replayed", "target": event_id} in [
         dict(entry) for entry in entries
     ]
+
+
+async def test_while_stripe_is_away_an_event_waits_for_as_long_as_it_takes(
+    service: Service, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(event: PendingEvent) -> inbox_module.Apply:
+        raise StripeUnavailable
+
+    inbox = service.services[StripeInbox]
+    event_id = await received(service)
+    with monkeypatch.context() as outage:
+        outage.setattr(inbox, "_handlers", {"invoice.paid": away})
+        for _ in range(MAX_ATTEMPTS + 5):
+            with pytest.raises(StripeUnavailable):
+                await inbox.handle(event_id)
+    await inbox.handle(event_id)
+    assert (await stored(service))[0]["state"] == "handled"
+
+
+async def test_the_text_is_forgotten_after_ninety_days_and_the_row_is_not(
+    service: Service, script: Script
+) -> None:
+    await received(service)
+    inbox = service.services[StripeInbox]
+    service.clock.advance(days=89)
+    assert await inbox.forget_payloads() == 0
+    service.clock.advance(days=2)
+    assert await inbox.forget_payloads() == 1
+    assert await inbox.forget_payloads() == 0
+    [row] = await stored(service)
+    assert (row["payload"], row["type"]) == (None, "invoice.paid")
 
 
 async def test_the_list_pages_and_filters(service: Service, script: Script) -> None:
