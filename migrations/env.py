@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import Connection, text
 
 from app.infra.db.engine import create_engine
+from app.infra.db.types import UtcInstant
 from app.infra.settings import Settings
 from app.tables import metadata
 
@@ -19,11 +20,19 @@ def is_ours(name: str | None, kind: str, parents: MutableMapping[Any, Any]) -> b
     return not (kind == "table" and name is not None and name.startswith(FOREIGN_TABLES))
 
 
+def render(kind: str, item: object, _: object) -> str | Literal[False]:
+    """Migrations name the database's types, not ours, which may change after them."""
+    if kind == "type" and isinstance(item, UtcInstant):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
         include_name=is_ours,
+        render_item=render,
         compare_type=True,
         compare_server_default=True,
         transaction_per_migration=True,
