@@ -26,6 +26,11 @@ _READINGS = 2
 """A hash may be upgraded by a racing sign-in between reading and replacing it, but only once."""
 
 
+def actor_of(user_id: UserId) -> str:
+    """Someone as the audit log names them, where no verified caller stands for them yet."""
+    return f"user:{user_id}"
+
+
 def user_signal(user_id: UserId) -> str:
     """What other processes hear when someone's rights have changed."""
     return f"user:{user_id}"
@@ -65,8 +70,12 @@ class UserService:
         *,
         is_operator: bool = False,
         is_verified: bool = False,
+        by_themselves: bool = False,
     ) -> Person:
-        """Open an account. Of two at once with one address, one raises `EmailTaken`."""
+        """Open an account; *by_themselves* names the new person as the one who did.
+
+        Of two at once with one address, one raises `EmailTaken`.
+        """
         now = self._clock.now()
         user = User(
             id=new_id(),
@@ -86,7 +95,7 @@ class UserService:
                 encode_id("usr", user.id),
                 organization_id=None,
                 after={"email": user.email, "name": name, "is_operator": is_operator},
-                actor=f"user:{user.id}",
+                actor=actor_of(person.id) if by_themselves else None,
             )
             if not is_verified:
                 self._work.announce(EmailVerificationRequested(user.id))
@@ -191,8 +200,12 @@ class UserService:
             raise UnknownHash
         return await self.create(email, name, stored_hash)
 
-    def _record(self, action: str, user_id: UserId, reason: str | None = None) -> None:
-        self._audit.record(action, encode_id("usr", user_id), organization_id=None, reason=reason)
+    def _record(
+        self, action: str, user_id: UserId, reason: str | None = None, actor: str | None = None
+    ) -> None:
+        self._audit.record(
+            action, encode_id("usr", user_id), organization_id=None, reason=reason, actor=actor
+        )
 
     async def verify_password(self, email: str, password: str) -> VerifiedPassword | None:
         """Check a password, outside any unit; None takes as long for unknown as for wrong.
@@ -235,5 +248,5 @@ class UserService:
             if user.password_hash != seen_hash:
                 return False
             user.password_hash = replacement
-            self._record("users.password_hash_upgraded", user_id)
+            self._record("users.password_hash_upgraded", user_id, actor=actor_of(user_id))
             return True

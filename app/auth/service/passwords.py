@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.audit.service import now_acting
 from app.auth.domain import OneTimePurpose
 from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.auth.service.one_time_tokens import OneTimeTokenService
@@ -12,7 +13,7 @@ from app.infra.http.rate_limit import RateLimiter
 from app.kernel.ids import UserId
 from app.kernel.principal import Principal
 from app.users.domain import normalize_email
-from app.users.service import UserService
+from app.users.service import UserService, actor_of
 
 MAILS = "5/hour"
 """How many mails of one kind somebody may ask for, for one account."""
@@ -70,6 +71,7 @@ class PasswordService:
         person = await self._users.get(user_id)
         hashed = await self._users.hash_password(new, about=(person.email, person.name))
         async with self._work.begin_platform():
+            now_acting(actor_of(user_id))
             await self._one_time_tokens.redeem(token, OneTimePurpose.PASSWORD_RESET)
             await self._users.set_password(user_id, hashed)
             await self._users.mark_email_verified(user_id)
@@ -80,6 +82,7 @@ class PasswordService:
         """Prove an address with the link from the mail. Raises `OneTimeTokenRefused`."""
         async with self._work.begin_platform():
             user_id = await self._one_time_tokens.redeem(token, OneTimePurpose.EMAIL_VERIFICATION)
+            now_acting(actor_of(user_id))
             await self._users.mark_email_verified(user_id)
 
     async def ask_to_verify_again(self, user_id: UserId) -> None:

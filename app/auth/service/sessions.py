@@ -21,7 +21,7 @@ from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
 from app.kernel.pages import Page, PageRequest
 from app.organizations.domain import Role
-from app.users.service import user_signal
+from app.users.service import actor_of, user_signal
 
 
 class SessionService:
@@ -94,7 +94,9 @@ class SessionService:
             if session is None or token is None or not session.is_live(now):
                 raise InvalidRefreshToken
             if token.used_at is not None:
-                await self._end(session, "refresh_token_reused", actor=f"user:{session.user_id}")
+                await self._end(
+                    session, "refresh_token_reused", actor=actor_of(UserId(session.user_id))
+                )
                 return None
             if token.expires_at <= now:
                 raise InvalidRefreshToken
@@ -201,7 +203,7 @@ class SessionService:
             encode_id("ses", session.id),
             organization_id=None,
             after={"kind": kind, "user_agent": device.user_agent, "address": device.address},
-            actor=f"user:{user_id}",
+            actor=actor_of(user_id),
         )
         return session
 

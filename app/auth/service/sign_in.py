@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.audit.service import acting_as
 from app.auth.domain import Device, Session, SignedIn, SignedInBrowser
 from app.auth.errors import AccountSuspended, RefreshTokenReused
 from app.auth.service.sessions import SessionService
@@ -14,7 +15,7 @@ from app.organizations.errors import OrganizationNotFound
 from app.organizations.service import OrganizationService
 from app.users.domain import Person, VerifiedPassword, normalize_email
 from app.users.errors import InvalidCredentials
-from app.users.service import UserService
+from app.users.service import UserService, actor_of
 
 GUESSES = "10/minute"
 """How many passwords may be tried for one account; a right one clears the count."""
@@ -51,10 +52,11 @@ class SignInService:
         """
         hashed = await self._users.hash_password(password, about=(email, name))
         async with self._work.begin_platform():
-            person = await self._users.create(email, name, hashed)
-            organization = await self._organizations.create(
-                organization_name or f"{name}'s organization", person.id
-            )
+            person = await self._users.create(email, name, hashed, by_themselves=True)
+            with acting_as(actor_of(person.id)):
+                organization = await self._organizations.create(
+                    organization_name or f"{name}'s organization", person.id
+                )
             belonging = Belonging(organization, Role.OWNER)
             return await self._signed_in(person, belonging, device)
 

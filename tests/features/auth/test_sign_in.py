@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx
+from sqlalchemy import text
 
 from tests.factories.people import PASSWORD, an_email, an_owner
 from tests.support.service import Service
@@ -39,6 +40,21 @@ async def test_registering_opens_an_account_with_an_organization(
     assert me.json()["token_type"] == "access"
     assert me.json()["has_api_key"] is False
     assert me.json()["is_operator"] is False
+
+
+async def test_whoever_registers_is_named_in_both_books(service: Service) -> None:
+    owner = await an_owner(service)
+    async with service.work.begin_platform() as session:
+        actors = await session.execute(
+            text(
+                "select action, actor from audit_entries where organization_id = :organization"
+                " union select action, actor from platform_audit_entries where actor = :actor"
+            ),
+            {"organization": owner.organization_id, "actor": f"user:{owner.user_id}"},
+        )
+        found = dict(actors.tuples().all())
+    assert found.keys() == {"organizations.created", "users.created", "sessions.opened"}
+    assert set(found.values()) == {f"user:{owner.user_id}"}
 
 
 async def test_of_two_registrations_of_one_address_at_once_one_wins(
