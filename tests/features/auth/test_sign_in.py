@@ -52,7 +52,7 @@ async def test_whoever_registers_is_named_in_both_books(service: Service) -> Non
             ),
             {"organization": owner.organization_id, "actor": f"user:{owner.user_id}"},
         )
-        found = dict(actors.tuples().all())
+        found = {row.action: row.actor for row in actors}
     assert found.keys() == {"organizations.created", "users.created", "sessions.opened"}
     assert set(found.values()) == {f"user:{owner.user_id}"}
 
