@@ -18,8 +18,7 @@ export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
 endif
 # Trust what the machine trusts, as pip does; uv's own list does not know a company's proxy.
 export UV_SYSTEM_CERTS ?= true
-# Compiled modules go beside the packages, out of the tree: start-up takes twice as long without.
-export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# Without compiled modules everything starts in twice the time.
 unexport PYTHONDONTWRITEBYTECODE
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV PYTHONHOME
