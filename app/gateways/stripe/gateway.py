@@ -180,6 +180,16 @@ class StripeInvoiceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class StripeBuyer:
+    """Who an invoice is made out to, as Stripe wrote it down when it was finalized."""
+
+    name: str | None = None
+    email: str | None = None
+    address: tuple[str, ...] = ()
+    tax_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StripeInvoice:
     """An invoice that Stripe issued, or the preview of one (which has no id)."""
 
@@ -213,6 +223,7 @@ class StripeInvoice:
     lines: tuple[StripeInvoiceLine, ...]
     metadata: Mapping[str, str]
     livemode: bool
+    buyer: StripeBuyer = field(default_factory=StripeBuyer)
 
     @property
     def is_paid(self) -> bool:

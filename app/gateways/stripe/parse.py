@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.gateways.stripe.gateway import (
+    StripeBuyer,
     StripeCard,
     StripeCheckout,
     StripeCustomer,
@@ -117,6 +118,7 @@ def invoice(data: Json) -> StripeInvoice:
         lines=lines,
         metadata=dict(parent.get("metadata") or {}) | _metadata(data),
         livemode=bool(data.get("livemode")),
+        buyer=_buyer(data),
     )
 
 
@@ -129,6 +131,20 @@ def payment_method(data: Json) -> StripePaymentMethod:
         if card
         else None,
         created_at=_required_instant(data["created"]),
+    )
+
+
+def _buyer(data: Json) -> StripeBuyer:
+    address = data.get("customer_address") or {}
+    town = " ".join(part for name in ("postal_code", "city") if (part := address.get(name)))
+    lines = (address.get("line1"), address.get("line2"), town, address.get("state"))
+    return StripeBuyer(
+        name=data.get("customer_name"),
+        email=data.get("customer_email"),
+        address=tuple(line for line in (*lines, address.get("country")) if line),
+        tax_ids=tuple(
+            item["value"] for item in data.get("customer_tax_ids") or () if item.get("value")
+        ),
     )
 
 

@@ -57,7 +57,7 @@ class InvoiceMirror:
                 origin=InvoiceOrigin.STRIPE.value,
                 stripe_invoice_id=invoice.id,
                 seller=party_to_json(self._seller),
-                customer=party_to_json(await self._customer(organization_id)),
+                customer=party_to_json(await self._customer(organization_id, invoice)),
                 **figures,
             )
             known: InvoiceStatus | None = None
@@ -94,9 +94,15 @@ class InvoiceMirror:
                 )
             )
 
-    async def _customer(self, organization_id: OrganizationId) -> Party:
-        organization = await self._organizations.get(organization_id)
-        return Party(organization.name)
+    async def _customer(self, organization_id: OrganizationId, invoice: StripeInvoice) -> Party:
+        buyer = invoice.buyer
+        return Party(
+            # The name that was given for paying; the organization's own where none was.
+            name=buyer.name or (await self._organizations.get(organization_id)).name,
+            address=buyer.address,
+            email=buyer.email,
+            tax_id=", ".join(buyer.tax_ids) or None,
+        )
 
 
 def _figures(invoice: StripeInvoice, status: InvoiceStatus) -> dict[str, Any]:

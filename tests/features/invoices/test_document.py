@@ -162,16 +162,24 @@ def test_no_name_is_markup(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Žofia Ščedrin", "Ελληνικά ΑΕ", "ООО «Ромашка»", "Nguyễn Thị Ánh", "Ærø & Søn"]
+    "name",
+    [
+        *("株式会社 山田太郎", "有限公司 北京", "주식회사 한국", "שלום בע״מ"),
+        "Žofia Ščedrin",
+        "Ελληνικά ΑΕ",
+        "ООО «Ромашка»",
+        "Nguyễn Thị Ánh",
+        "Ærø & Søn",
+    ],
 )
-def test_european_names_are_archivable(name: str) -> None:
+def test_names_of_many_scripts_are_archivable(name: str) -> None:
     pdf = render_pdf(a_document(name))
     assert name in pdf_text(pdf)
     assert b"pdfaid" in pdf
     assert b"/MarkInfo" in pdf
 
 
-@pytest.mark.parametrize("name", ["株式会社山田", "😀 Ltd", "ไทย จำกัด"])
+@pytest.mark.parametrize("name", ["😀 Ltd", "ไทย จำกัด", "देवनागरी"])
 def test_a_letter_without_a_font_still_gives_a_document(name: str) -> None:
     document = a_document(name)
     assert "USD 299.00" in pdf_text(render_pdf(document))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
-from app.gateways.stripe.gateway import StripeInvoice
+from app.gateways.stripe.gateway import StripeBuyer, StripeInvoice
 from app.infra.db.engine import Sessions
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.jobs.queue import JobQueue
@@ -207,6 +207,22 @@ async def test_a_draft_changes_its_lines_and_an_issued_invoice_its_parties_no_mo
     await again.record(organization_id, replace(opened, status="paid"))
     (kept,) = await mirror.all(organization_id)
     assert (kept.status, kept.seller.name) == (InvoiceStatus.PAID, "Aragora Ltd")
+
+
+async def test_an_invoice_is_made_out_to_whom_stripe_says(
+    mirror: Mirror, organization_id: OrganizationId
+) -> None:
+    buyer = StripeBuyer(
+        name="Analytical Engines Ltd",
+        email="accounts@example.test",
+        address=("1 Example Street", "EX1 2MP Exeter", "GB"),
+        tax_ids=("GB123456789",),
+    )
+    await mirror.record(organization_id, a_stripe_invoice(buyer=buyer))
+    (kept,) = await mirror.all(organization_id)
+    assert kept.customer == Party(
+        "Analytical Engines Ltd", buyer.address, "accounts@example.test", "GB123456789"
+    )
 
 
 async def test_a_preview_and_an_unheard_of_state_are_left_out(
