@@ -68,3 +68,9 @@ class StripeCustomerTaken(Conflict):
     """The organization has another Stripe customer already, or the customer another organization."""
 
     code = "stripe_customer_taken"
+
+
+class NoFreeSlug(Conflict):
+    """No short name for the organization was free; try again."""
+
+    code = "slug_taken"

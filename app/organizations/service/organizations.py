@@ -12,7 +12,6 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.security.tokens import random_token
 from app.kernel.clock import Clock
 from app.kernel.entitlements import Entitlements
-from app.kernel.errors import Conflict
 from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
 from app.kernel.pages import Page, PageRequest
 from app.kernel.periods import Period
@@ -26,7 +25,7 @@ from app.organizations.domain import (
     closed_part,
     permissions_of,
 )
-from app.organizations.errors import OrganizationNotFound, StripeCustomerTaken
+from app.organizations.errors import NoFreeSlug, OrganizationNotFound, StripeCustomerTaken
 from app.organizations.models import Membership, Organization
 from app.organizations.repository import (
     MemberRepository,
@@ -36,12 +35,6 @@ from app.organizations.repository import (
 
 _SLUG_LENGTH = 48
 _SLUG_ATTEMPTS = 5
-
-
-class NoFreeSlug(Conflict):
-    """No name for the organization's address was free; try again."""
-
-    code = "slug_taken"
 
 
 def organization_signal(organization_id: OrganizationId) -> str:
