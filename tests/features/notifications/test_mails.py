@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 from app.gateways.mail.gateway import Mail, MailUnavailable
 from app.infra.jobs.worker import Payload
 from app.jobs import handlers
+from app.kernel.clock import ManualClock
 from app.kernel.ids import new_id
 from app.notifications.models import Notice, PersonalNotice
+from tests.conftest import START
 from tests.factories.people import PASSWORD, Owner, an_email, an_owner
-from tests.support.service import Service
+from tests.gateways.test_mail import Inbox, serving
+from tests.support.service import Service, running
 
 CODE = re.compile(r"^    (\S+)$", re.MULTILINE)
 NEW_PASSWORD = "a-brand-new-pass-phrase"
@@ -128,6 +131,27 @@ async def test_a_mail_server_that_is_away_leaves_the_notice_to_a_retry(service: 
         "/api/v1/auth/password/reset", json={"token": code_in(mail), "new_password": NEW_PASSWORD}
     )
     assert answer.status_code == 200, answer.text
+
+
+async def test_with_a_mail_server_the_code_arrives_there(fresh_url: URL) -> None:
+    inbox = Inbox()
+    async for port in serving(inbox):
+        async with running(
+            fresh_url,
+            ManualClock(START),
+            smtp_host="localhost",
+            smtp_port=port,
+            smtp_from="pay@example.test",
+        ) as service:
+            assert (await service.client().get("/health")).json()["parts"]["mail"] == "smtp"
+            owner = await an_owner(service)
+            await service.drain()
+    (message,) = inbox.messages
+    assert (message["From"], message["To"]) == ("pay@example.test", owner.email)
+    assert message["Subject"] == "Confirm your e-mail address"
+    text = message.get_body(("plain",))
+    assert text is not None
+    assert CODE.search(text.get_content().replace("\r\n", "\n"))
 
 
 async def test_no_row_holds_a_code(service: Service) -> None:
