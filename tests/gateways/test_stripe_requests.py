@@ -52,6 +52,13 @@ class Recorder:
         raise Sent
 
 
+RUNNING = {
+    "start_date": 1_795_251_600,
+    "end_date": 1_797_843_600,
+    "discounts": [{"coupon": None, "discount": "di_1", "promotion_code": None}],
+}
+
+
 @dataclass
 class Connection:
     """As the real one, but a schedule's steps are answered, so that the next is taken."""
@@ -63,7 +70,7 @@ class Connection:
             await ask()
         except Sent:
             if call in {"create_schedule", "update_schedule"}:
-                return read({"id": "sub_sched_1"})
+                return read({"id": "sub_sched_1", "phases": [RUNNING]})
             raise
 
 
@@ -163,6 +170,21 @@ async def test_a_request_is_one_that_stripe_takes(name: str, bought: StripeSubsc
     keys = [options.get("idempotency_key") for _, _, options in connection.v1.requests]
     used = [key for key in keys if key is not None]
     assert len(used) == len(set(used)), "two requests of one call never share a key"
+
+
+async def test_a_downgrade_keeps_the_running_phase_and_its_discounts(
+    bought: StripeSubscription,
+) -> None:
+    connection = Connection()
+    stripe = LiveStripe(connection)  # type: ignore[arg-type]
+    with pytest.raises(Sent):
+        await CALLS["downgrade"](stripe, bought)
+    [phases] = [params["phases"] for _, params, _ in connection.v1.requests if "phases" in params]
+    now, after = phases
+    assert (now["start_date"], now["end_date"]) == (RUNNING["start_date"], RUNNING["end_date"])
+    assert now["items"] == [{"price": "price_plan", "quantity": 1}, {"price": "price_metered"}]
+    assert now["discounts"] == after["discounts"] == [{"discount": "di_1"}]
+    assert after["items"] == [{"price": "price_less", "quantity": 1}]
 
 
 def test_the_check_sees_a_slip() -> None:

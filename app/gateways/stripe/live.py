@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from app.gateways.stripe import parse
 from app.gateways.stripe.connection import StripeConnection
-from app.gateways.stripe.errors import StripeRefused
 from app.gateways.stripe.gateway import (
     CheckoutOrder,
     CustomerDetails,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         CustomerCreateParams,
         SubscriptionCancelParams,
         SubscriptionScheduleUpdateParamsPhase,
+        SubscriptionScheduleUpdateParamsPhaseDiscount,
         SubscriptionUpdateParams,
         SubscriptionUpdateParamsItem,
     )
@@ -131,16 +131,14 @@ class LiveStripe:
         self, subscription: StripeSubscription, next_prices: tuple[OrderedPrice, ...], *, key: str
     ) -> StripeSubscription:
         refuse_inside_unit()
-        schedule_id = await self._connection.ask(
+        schedule_id, running = await self._connection.ask(
             "create_schedule",
             lambda: self._connection.v1.subscription_schedules.create_async(
                 {"from_subscription": subscription.id}, {"idempotency_key": f"{key}:create"}
             ),
-            lambda data: str(data["id"]),
+            lambda data: (str(data["id"]), dict(data["phases"][0])),
         )
-        period = subscription.period
-        if period is None:
-            raise StripeRefused
+        # Stripe wants the running phase said again word for word, discounts included.
         now: SubscriptionScheduleUpdateParamsPhase = {
             "items": [
                 {"price": item.price_id, "quantity": item.quantity or 1}
@@ -148,8 +146,8 @@ class LiveStripe:
                 else {"price": item.price_id}
                 for item in subscription.items
             ],
-            "start_date": int(period.start.timestamp()),
-            "end_date": int(period.end.timestamp()),
+            "start_date": running["start_date"],
+            "end_date": running["end_date"],
             "proration_behavior": "none",
         }
         after: SubscriptionScheduleUpdateParamsPhase = {
@@ -162,6 +160,8 @@ class LiveStripe:
             "duration": {"interval": "month", "interval_count": 1},
             "proration_behavior": "none",
         }
+        if discounts := _carried_discounts(running):
+            now["discounts"] = after["discounts"] = discounts
         await self._connection.ask(
             "update_schedule",
             lambda: self._connection.v1.subscription_schedules.update_async(
@@ -328,6 +328,14 @@ def _plain_invoice(data: Mapping[str, Any]) -> dict[str, Any]:
     # Read once here so that a shape which cannot be read is reported as such.
     parse.invoice(data)
     return dict(data)
+
+
+def _carried_discounts(
+    phase: Mapping[str, Any],
+) -> list[SubscriptionScheduleUpdateParamsPhaseDiscount]:
+    """The discounts of a phase, as the parameters that keep them."""
+    found = phase.get("discounts") or ()
+    return [{"discount": one["discount"]} for one in found if one.get("discount")]
 
 
 def _checkout_parameters(order: CheckoutOrder) -> SessionCreateParams:
