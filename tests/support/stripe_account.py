@@ -86,7 +86,7 @@ class Account:
     clock: ManualClock
     outbox: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
 
-    async def control(self, path: str, **body: Any) -> dict[str, Any]:
+    async def control(self, path: str, /, **body: Any) -> dict[str, Any]:
         answer = await self.http.post(f"/_sandbox/{path}", json=body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
@@ -47,8 +49,18 @@ LEASE = timedelta(minutes=2)
 """How long a change may be under way before another is let past it."""
 _UNPAID = frozenset({"past_due", "unpaid", "incomplete"})
 
-Step = Callable[[StripeSubscription, str], Awaitable[StripeSubscription]]
-"""Asks Stripe for one change of a subscription, under the key it is given."""
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A change that has been written down: its key, and whether it was asked for before."""
+
+    id: UUID
+    key: str
+    is_repeat: bool
+
+
+Step = Callable[[StripeSubscription, Wish], Awaitable[StripeSubscription]]
+"""Asks Stripe for one change of a subscription, under the key of its wish."""
 
 
 class ChangeService:
@@ -109,7 +121,7 @@ class ChangeService:
         """
         details = {"plan": plan, "interval": interval}
 
-        async def step(before: StripeSubscription, key: str) -> StripeSubscription:
+        async def step(before: StripeSubscription, wish: Wish) -> StripeSubscription:
             wanted, way = self._wanted(before, plan, interval)
             if before.status in _UNPAID:
                 raise PaymentOutstanding
@@ -117,11 +129,13 @@ class ChangeService:
                 raise CancellationScheduled
             is_scheduled = before.schedule is not None and before.schedule.is_in_force
             if way is Direction.SAME and not is_scheduled:
+                if wish.is_repeat:
+                    return before  # it was done the first time, and the answer was lost
                 raise SamePlan
-            await self._release(before, key)
+            await self._release(before, wish.key)
             if way is Direction.SAME:
                 return await self._stripe.get_subscription(before.id)
-            return await self._move(before, wanted, way, key)
+            return await self._move(before, wanted, way, wish.key)
 
         after = await self._request(organization_id, "change", details, step)
         return self._result(after, price_of(self._catalogs.active, plan, interval or "month"))
@@ -131,13 +145,14 @@ class ChangeService:
     ) -> ChangeResult:
         """End the subscription, by default when what was paid for runs out."""
 
-        async def step(before: StripeSubscription, key: str) -> StripeSubscription:
+        async def step(before: StripeSubscription, wish: Wish) -> StripeSubscription:
             if before.status in ENDED:
                 return before
-            await self._release(before, key)
+            await self._release(before, wish.key)
+            cancel = self._stripe.cancel_now
             if at_period_end and before.status != "unpaid":
-                return await self._stripe.cancel_at_period_end(before.id, comment=reason, key=key)
-            return await self._stripe.cancel_now(before.id, comment=reason, key=key)
+                cancel = self._stripe.cancel_at_period_end
+            return await cancel(before.id, comment=reason, key=wish.key)
 
         details = {"at_period_end": at_period_end, "reason": reason}
         after = await self._request(organization_id, "cancel", details, step)
@@ -151,16 +166,16 @@ class ChangeService:
         With nothing to take back it changes nothing. Raises `SubscriptionEnded` when it is over.
         """
 
-        async def step(before: StripeSubscription, key: str) -> StripeSubscription:
+        async def step(before: StripeSubscription, wish: Wish) -> StripeSubscription:
             if before.status in ENDED:
                 raise SubscriptionEnded
             if before.status == "paused":
-                return await self._stripe.resume_paused(before.id, key=key)
+                return await self._stripe.resume_paused(before.id, key=wish.key)
             if before.cancel_at is None and not before.cancel_at_period_end:
                 return before
             # A schedule that ends in a cancellation refuses a direct change; it goes first.
-            await self._release(before, key)
-            return await self._stripe.undo_cancellation(before, key=key)
+            await self._release(before, wish.key)
+            return await self._stripe.undo_cancellation(before, key=wish.key)
 
         after = await self._request(organization_id, "resume", {}, step)
         outcome = ChangeOutcome.PENDING if after.status == "paused" else ChangeOutcome.APPLIED
@@ -218,13 +233,13 @@ class ChangeService:
     ) -> StripeSubscription:
         """Reserve, call, settle. The same wish after a lost answer repeats under the same key."""
         held = await self._held(organization_id)
-        change = await self._reserve(organization_id, kind, held, details)
-        async with self._settled(organization_id, change):
+        wish = await self._reserve(organization_id, kind, held, details)
+        async with self._settled(organization_id, wish):
             before = await self._stripe.get_subscription(held)
             ticket = await self._mirror.take_ticket()
-            after = await step(before, change.idempotency_key)
+            after = await step(before, wish)
         async with self._work.begin(organization_id):
-            await self._changes.settle(organization_id, change.id, {"state": "settled"})
+            await self._changes.settle(organization_id, wish.id, {"state": "settled"})
             await self._mirror.take(organization_id, Report(after, ticket))
             self._audit.record(
                 f"subscriptions.{kind}_requested",
@@ -235,9 +250,7 @@ class ChangeService:
         return after
 
     @asynccontextmanager
-    async def _settled(
-        self, organization_id: OrganizationId, change: RequestedChange
-    ) -> AsyncIterator[None]:
+    async def _settled(self, organization_id: OrganizationId, wish: Wish) -> AsyncIterator[None]:
         """An answered refusal ends the change; an answer that was lost leaves it to be repeated."""
         try:
             yield
@@ -245,12 +258,12 @@ class ChangeService:
             raise
         except BillingError:
             async with self._work.begin(organization_id):
-                await self._changes.settle(organization_id, change.id, {"state": "failed"})
+                await self._changes.settle(organization_id, wish.id, {"state": "failed"})
             raise
 
     async def _reserve(
         self, organization_id: OrganizationId, kind: str, held: str, details: dict[str, Any]
-    ) -> RequestedChange:
+    ) -> Wish:
         now = self._clock.now()
         async with self._work.begin(organization_id):
             await self._subscriptions.lock(organization_id)
@@ -262,7 +275,7 @@ class ChangeService:
                     details,
                 )
                 if same:
-                    return rival
+                    return Wish(rival.id, rival.idempotency_key, is_repeat=True)
                 if rival.leased_until > now:
                     raise ChangeInProgress
                 rival.state = "abandoned"
@@ -278,7 +291,7 @@ class ChangeService:
                 leased_until=now + LEASE,
             )
             self._changes.add(change)
-            return change
+            return Wish(change.id, change.idempotency_key, is_repeat=False)
 
 
 def _preview(way: Direction, invoice: StripeInvoice, effective_at: datetime) -> ChangePreview:
