@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from app.kernel.errors import Malformed
@@ -20,6 +21,7 @@ CACHE_READ_SHARE = Decimal("0.1")
 CACHE_WRITE_SHARE = Decimal("1.25")
 
 _PER_MILLION = Decimal("0.000001")
+_ZERO = Decimal(0)
 
 
 class SubsetTooLarge(Malformed):
@@ -97,6 +99,8 @@ class RolePrice:
     row_id: UUID | None = None
 
     def at(self, total_input: int) -> Decimal:
+        if not self.steps:
+            return self.per_million
         price = self.per_million
         for start, stepped in self.steps:
             if total_input > start:
@@ -111,7 +115,7 @@ class RolePrice:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quote:
     """What a model costs at an instant, by role, and where that was found."""
 
@@ -124,19 +128,28 @@ class Quote:
 
     def cost(self, tokens: Tokens) -> Decimal | None:
         """The exact cost in USD, or `None` when tokens of a role were used that has no price."""
-        whole = tokens.total_input
-        total = Decimal(0)
-        for count, price in (
-            (tokens.input, self.input),
-            (tokens.cache_read, self.cache_read),
-            (tokens.cache_write, self.cache_write),
-            (tokens.output, self.output),
-        ):
-            if count == 0:
-                continue
-            if price is None:
+        return self.cost_of(tokens.input, tokens.cache_read, tokens.cache_write, tokens.output)
+
+    def cost_of(self, read: int, cached: int, written: int, output: int) -> Decimal | None:
+        """As `cost`, by the bare counts of input, cache read, cache write and output."""
+        whole = read + cached + written
+        total = _ZERO
+        if read:
+            if self.input is None:
                 return None
-            total = EXACT.fma(Decimal(count), price.at(whole), total)
+            total = EXACT.multiply(read, self.input.at(whole))
+        if cached:
+            if self.cache_read is None:
+                return None
+            total = EXACT.fma(cached, self.cache_read.at(whole), total)
+        if written:
+            if self.cache_write is None:
+                return None
+            total = EXACT.fma(written, self.cache_write.at(whole), total)
+        if output:
+            if self.output is None:
+                return None
+            total = EXACT.fma(output, self.output.at(whole), total)
         return EXACT.multiply(total, _PER_MILLION)
 
     @property
@@ -173,7 +186,7 @@ class PriceRow:
     organization_id: OrganizationId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ListedPrice:
     """What the public list says about a model at an instant. A role without a price has `None`."""
 
@@ -226,18 +239,22 @@ class PriceBook:
         self, organization_id: OrganizationId | None, provider: str, model: str, at: datetime
     ) -> Quote | None:
         """What *model* costs for the organization at *at*; `None` when nobody knows."""
-        provider, model = provider.strip().lower(), model.strip().lower()
-        owner = organization_id if organization_id in self._with_own_prices else None
+        owner = None
+        if self._with_own_prices and organization_id in self._with_own_prices:
+            owner = organization_id
         key = (owner, provider, model)
         stretches = self._remembered.get(key)
         if stretches is None:
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.clear()
-            stretches = self._remembered[key] = self._stretches(*key)
+            stretches = self._stretches(owner, provider.strip().lower(), model.strip().lower())
+            self._remembered[key] = stretches
         for stretch in stretches:
             if stretch.start is None or at >= stretch.start:
                 # The public list has prices by time of day, so it is asked for each instant.
-                return stretch.quote or self._from_public_list(provider, model, at)
+                return stretch.quote or self._from_public_list(
+                    provider.strip().lower(), model.strip().lower(), at
+                )
         return None
 
     def cost(
@@ -314,17 +331,20 @@ class PriceBook:
 
     def _from_public_list(self, provider: str, model: str, at: datetime) -> Quote | None:
         listed = self._public(provider, model, at)
-        if listed is None:
-            return None
-        # The list counts cached tokens as input where it has no price of their own for them.
-        return Quote(
-            source=PriceSource.PUBLIC_LIST,
-            reference=listed.reference,
-            input=listed.input,
-            cache_read=listed.cache_read or listed.input,
-            cache_write=listed.cache_write or listed.input,
-            output=listed.output,
-        )
+        return None if listed is None else _quote_of(listed)
+
+
+@lru_cache(maxsize=10_000)
+def _quote_of(listed: ListedPrice) -> Quote:
+    # The list counts cached tokens as input where it has no price of their own for them.
+    return Quote(
+        source=PriceSource.PUBLIC_LIST,
+        reference=listed.reference,
+        input=listed.input,
+        cache_read=listed.cache_read or listed.input,
+        cache_write=listed.cache_write or listed.input,
+        output=listed.output,
+    )
 
 
 _REMEMBERED = 20_000

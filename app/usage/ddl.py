@@ -33,7 +33,7 @@ create or replace function usage_record(
     p_occurred_at timestamptz[],
     p_event_key text[],
     p_event_type text[],
-    p_quantity numeric[],
+    p_quantity text[],
     p_provider text[],
     p_model text[],
     p_tokens_in bigint[],
@@ -41,7 +41,7 @@ create or replace function usage_record(
     p_cached_tokens bigint[],
     p_cache_write_tokens bigint[],
     p_reasoning_tokens bigint[],
-    p_cost_usd numeric[],
+    p_cost_usd text[],
     p_price_source text[],
     p_price_reference text[],
     p_price_ids text[],
@@ -51,7 +51,7 @@ create or replace function usage_record(
     p_workspace text[],
     p_request_type text[],
     p_rounds bigint[],
-    p_latency_ms numeric[],
+    p_latency_ms text[],
     p_metadata jsonb[],
     p_raw_usage jsonb[],
     p_window_start timestamptz[],
@@ -59,7 +59,7 @@ create or replace function usage_record(
     p_enforced int[],
     c_event int[],
     c_counter int[],
-    c_amount numeric[],
+    c_amount text[],
     k_organization_id uuid[],
     k_metric text[],
     k_window_start timestamptz[],
@@ -68,7 +68,7 @@ create or replace function usage_record(
     o_event int[],
     o_metric text[],
     o_kind text[],
-    o_amount numeric[],
+    o_amount text[],
     o_value uuid[],
     out state text,
     out repeated int[],
@@ -134,7 +134,7 @@ begin
             held[i] := v_held;
         end loop;
         for r in
-            select t.e, array_agg(t.k order by t.k) as ks, array_agg(t.a order by t.k) as amounts
+            select t.e, array_agg(t.k order by t.k) as ks, array_agg(t.a::numeric order by t.k) as amounts
             from unnest(c_event, c_counter, c_amount) as t (e, k, a)
             where t.e = any (p_enforced)
             group by t.e
@@ -207,7 +207,7 @@ begin
             stored_hashes := stored_hashes || v_hash;
         end loop;
         for r in
-            select t.k, sum(t.a) as amount
+            select t.k, sum(t.a::numeric) as amount
             from unnest(c_event, c_counter, c_amount) as t (e, k, a)
             where t.e = any (repeated)
             group by t.k
@@ -225,7 +225,13 @@ begin
     end if;
 
     with input as materialized (
-        select *
+        select
+            organization_id, id, occurred_at, event_key, event_type,
+            quantity::numeric as quantity, provider, model, tokens_in, tokens_out,
+            cached_tokens, cache_write_tokens, reasoning_tokens,
+            cost_usd::numeric as cost_usd, price_source, price_reference, price_ids, user_id,
+            debate_id, agent, workspace, request_type, rounds,
+            latency_ms::numeric as latency_ms, metadata, raw_usage, window_start, counted
         from unnest(
             p_organization_id, p_id, p_occurred_at, p_event_key, p_event_type, p_quantity,
             p_provider, p_model, p_tokens_in, p_tokens_out, p_cached_tokens,
@@ -336,7 +342,7 @@ begin
     if cardinality(o_event) > 0 then
         for r in
             select
-                p_organization_id[t.e] as o, t.m, p_window_start[t.e] as w, t.kind, t.a, t.v,
+                p_organization_id[t.e] as o, t.m, p_window_start[t.e] as w, t.kind, t.a::numeric as a, t.v,
                 p_occurred_at[t.e] as at
             from unnest(o_event, o_metric, o_kind, o_amount, o_value) as t (e, m, kind, a, v)
             where not (t.e = any (v_skip))

@@ -6,13 +6,13 @@ limits. Only the way there is shorter: bytes in, one validation, one wait for th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from app.infra.http.idempotency import HEADER
@@ -103,7 +103,7 @@ async def record_event(request: Request) -> Response:
         "priced": answer.cost_usd is not None,
         "quota": _quota(answer.quota),
     }
-    return Response(json.dumps(body), 200 if answer.is_repeat else 201, media_type=_JSON)
+    return Response(to_json(body), 200 if answer.is_repeat else 201, media_type=_JSON)
 
 
 async def record_batch(request: Request) -> Response:
@@ -139,7 +139,7 @@ async def record_batch(request: Request) -> Response:
         "errors": len(results) - recorded - duplicates,
         "results": results,
     }
-    return Response(json.dumps(body), 200, media_type=_JSON)
+    return Response(to_json(body), 200, media_type=_JSON)
 
 
 class _NotABoolean(Exception):

@@ -13,13 +13,13 @@ from uuid import UUID
 
 import asyncpg
 
-from app.catalog.domain import Aggregation
+from app.catalog.domain import Aggregation, Metric
 from app.kernel.entitlements import LimitPolicy, MetricLimit
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.kernel.periods import Period
 from app.kernel.rates import plain
-from app.pricing.domain import PriceBook, Quote, Tokens
+from app.pricing.domain import PriceBook, Quote
 from app.usage.domain import ADDITIVE, Meter, Meters, NewEvent, Quota, amount_of
 from app.usage.errors import EventConflict, QuotaExceeded
 from app.usage.service.tenants import Tenant, Tenants
@@ -42,7 +42,7 @@ class Submission:
     enforce: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recorded:
     """What became of an event: recorded now, or a repeat of one that was."""
 
@@ -54,6 +54,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
+    """What became of each event of a flush, and where the limited quotas stand after it."""
+
     each: list[Recorded | BillingError]
     quotas: list[tuple[OrganizationId, Quota]]
 
@@ -63,11 +65,58 @@ class _Counter:
     """A counter that a flush moves: its place, its limit, and by how much."""
 
     organization_id: OrganizationId
-    metric: str
+    metric: Metric
     window: Period
     limit: MetricLimit
     amount: Decimal = _FREE
     place: int = 0
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where events of one organization, type and window count; looked up once a flush."""
+
+    window: Period
+    additive: list[_Counter]
+    others: list[Metric]
+    shown: _Counter | None
+
+
+class _Counting:
+    """An organization's counters in one flush."""
+
+    def __init__(self, organization_id: OrganizationId, tenant: Tenant) -> None:
+        self.organization_id = organization_id
+        self.tenant = tenant
+        self._window: Period | None = None
+        self._places: dict[tuple[str, datetime], _Place] = {}
+        self.counters: dict[tuple[str, datetime], _Counter] = {}
+
+    def place(self, meter: Meter, at: datetime) -> _Place:
+        window = self._window
+        if window is None or not window.start <= at < window.end:
+            window = self._window = self.tenant.windows.at(at)
+        key = (meter.event_type, window.start)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._new_place(meter, window)
+        return place
+
+    def _new_place(self, meter: Meter, window: Period) -> _Place:
+        additive: list[_Counter] = []
+        for metric in meter.counts:
+            if metric.aggregation in ADDITIVE:
+                key = (metric.key, window.start)
+                counter = self.counters.get(key)
+                if counter is None:
+                    limit = self.tenant.limits.get(metric.key, _UNLIMITED)
+                    counter = _Counter(self.organization_id, metric, window, limit)
+                    self.counters[key] = counter
+                additive.append(counter)
+        others = [metric for metric in meter.counts if metric.aggregation not in ADDITIVE]
+        limited = [counter for counter in additive if counter.limit.limit is not None]
+        shown = next(iter(limited or additive), None)
+        return _Place(window, additive, others, shown)
 
 
 class Flush:
@@ -83,40 +132,53 @@ class Flush:
         self._items = items
         self._organizations = organizations
         self._version = book.version
-        self._tenants: dict[OrganizationId, Tenant] = {}
+        self._counting: dict[OrganizationId, _Counting] = {}
         for organization_id in organizations:
             tenant = tenants.known(organization_id)
             if tenant is None:
                 raise LookupError(f"organization {organization_id} was not read")
-            self._tenants[organization_id] = tenant
-        self._counters: dict[tuple[OrganizationId, str, datetime], _Counter] = {}
+            self._counting[organization_id] = _Counting(organization_id, tenant)
         self._contributions: list[tuple[int, _Counter, Decimal]] = []
-        self._others: list[tuple[int, str, str, Decimal, UUID | None]] = []
-        self._shown: list[_Counter | None] = []
+        self._others: list[tuple[int, str, str, str, UUID | None]] = []
+        self._places: list[_Place] = []
         self._costs: list[Decimal | None] = []
-        self._rows = [self._row(number, item, book) for number, item in enumerate(items, 1)]
+        self._rows = self._all_rows(book)
 
-    def _row(self, number: int, item: Submission, book: PriceBook) -> tuple[Any, ...]:
+    def _all_rows(self, book: PriceBook) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        last: OrganizationId | None = None
+        counting: _Counting | None = None
+        for number, item in enumerate(self._items, 1):
+            # A batch is one organization's: the same object, found without hashing it.
+            if counting is None or item.organization_id is not last:
+                last = item.organization_id
+                counting = self._counting[last]
+            rows.append(self._row(number, item, counting, book))
+        return rows
+
+    def _row(
+        self, number: int, item: Submission, counting: _Counting, book: PriceBook
+    ) -> tuple[Any, ...]:
         event = item.event
         cost: Decimal | None = _FREE
         quote: Quote | None = None
         if event.tokens_in or event.tokens_out:
             cost = None
             if event.provider is not None and event.model is not None:
-                cost, quote = book.cost(
-                    item.organization_id,
-                    event.provider,
-                    event.model,
-                    Tokens(
+                quote = book.quote(
+                    item.organization_id, event.provider, event.model, item.occurred_at
+                )
+                if quote is not None:
+                    cost = quote.cost_of(
                         event.tokens_in - event.cached_tokens - event.cache_write_tokens,
                         event.cached_tokens,
                         event.cache_write_tokens,
                         event.tokens_out,
-                    ),
-                    item.occurred_at,
-                )
+                    )
         self._costs.append(cost)
-        window, counted = self._count(number, item)
+        priced = quote is not None and cost is not None
+        place = counting.place(item.meter, item.occurred_at)
+        self._places.append(place)
         return (
             item.organization_id,
             item.event_id,
@@ -125,7 +187,8 @@ class Flush:
             item.occurred_at,
             event.key,
             item.meter.event_type,
-            event.quantity,
+            # Decimals travel as text: the driver's own encoding of them costs ten times as much.
+            str(event.quantity),
             event.provider,
             event.model,
             event.tokens_in,
@@ -133,70 +196,65 @@ class Flush:
             event.cached_tokens,
             event.cache_write_tokens,
             event.reasoning_tokens,
-            cost,
-            quote.source.value if quote is not None and cost is not None else None,
-            quote.reference if quote is not None and cost is not None else None,
-            _literal(quote) if quote is not None and cost is not None else None,
+            None if cost is None else str(cost),
+            quote.source.value if quote is not None and priced else None,
+            quote.reference if quote is not None and priced else None,
+            _literal(quote) if quote is not None and priced else None,
             event.user_id,
             event.debate_id,
             event.agent,
             event.workspace,
             event.request_type,
             event.rounds,
-            event.latency_ms,
+            None if event.latency_ms is None else str(event.latency_ms),
             event.metadata,
             event.raw_usage,
-            window.start,
-            counted,
+            place.window.start,
+            self._count(number, item, place),
         )
 
-    def _count(self, number: int, item: Submission) -> tuple[Period, str]:
-        """Add the event to its counters; gives back its window and what it counted, as JSON."""
-        tenant = self._tenants[item.organization_id]
-        window = tenant.windows.at(item.occurred_at)
+    def _count(self, number: int, item: Submission, place: _Place) -> str:
+        """Add the event to its counters; gives back what it counted, as JSON."""
         counted: list[str] = []
-        shown: _Counter | None = None
-        for metric in item.meter.counts:
+        for counter in place.additive:
+            metric = counter.metric
             amount = amount_of(metric, item.event)
-            counted.append(f'"{metric.key}": "{plain(amount)}"')
-            if metric.aggregation not in ADDITIVE:
-                value = None
-                if metric.aggregation is Aggregation.UNIQUE:
-                    value = key_hash(str(getattr(item.event, metric.unique_field or "user_id", "")))
-                self._others.append((number, metric.key, metric.aggregation.value, amount, value))
-                continue
-            place = (item.organization_id, metric.key, window.start)
-            counter = self._counters.get(place)
-            if counter is None:
-                limit = tenant.limits.get(metric.key, _UNLIMITED)
-                counter = _Counter(item.organization_id, metric.key, window, limit)
-                self._counters[place] = counter
             counter.amount += amount
             self._contributions.append((number, counter, amount))
-            if shown is None or (shown.limit.limit is None and counter.limit.limit is not None):
-                shown = counter
-        self._shown.append(shown)
-        return window, "{" + ", ".join(counted) + "}"
+            counted.append(f'"{metric.key}":"{amount}"')
+        for metric in place.others:
+            amount = amount_of(metric, item.event)
+            value = None
+            if metric.aggregation is Aggregation.UNIQUE:
+                value = key_hash(str(getattr(item.event, metric.unique_field or "user_id", "")))
+            self._others.append((number, metric.key, metric.aggregation.value, str(amount), value))
+            counted.append(f'"{metric.key}":"{amount}"')
+        return "{" + ",".join(counted) + "}"
 
     def arguments(self, now: datetime) -> list[Any]:
         # Every flush of every process names counters in this order, and locks them so.
-        counters = [self._counters[place] for place in sorted(self._counters)]
+        counters = [
+            counting.counters[key]
+            for counting in self._counting.values()
+            for key in sorted(counting.counters)
+        ]
+        self._counters = counters
         for place, counter in enumerate(counters, 1):
             counter.place = place
         contributions = self._contributions
         others = self._others
         return [
             self._organizations,
-            [self._tenants[each].stamp for each in self._organizations],
+            [self._counting[each].tenant.stamp for each in self._organizations],
             self._version,
             now,
             *zip(*self._rows, strict=True),
             [number for number, item in enumerate(self._items, 1) if item.enforce],
             [number for number, _, _ in contributions],
             [counter.place for _, counter, _ in contributions],
-            [amount for _, _, amount in contributions],
+            [str(amount) for _, _, amount in contributions],
             [counter.organization_id for counter in counters],
-            [counter.metric for counter in counters],
+            [counter.metric.key for counter in counters],
             [counter.window.start for counter in counters],
             [
                 counter.limit.limit if counter.limit.policy is LimitPolicy.HARD else None
@@ -222,19 +280,19 @@ class Flush:
         denied = set(row["denied"])
         quotas = {
             id(counter): Quota(
-                counter.metric,
+                counter.metric.key,
                 counter.limit.limit,
                 counter.limit.policy,
                 used[counter.place - 1],
                 held[counter.place - 1],
                 counter.window,
             )
-            for counter in self._counters.values()
+            for counter in self._counters
         }
         each: list[Recorded | BillingError] = []
         for number, item in enumerate(self._items, 1):
-            shown = self._shown[number - 1]
-            quota = quotas[id(shown)] if shown is not None else self._without_counter(item)
+            shown = self._places[number - 1].shown
+            quota = quotas[id(shown)] if shown is not None else self._without_counter(number, item)
             if number in denied:
                 each.append(self._refusal(number, item, quotas, meters))
                 continue
@@ -250,21 +308,14 @@ class Flush:
             each,
             [
                 (counter.organization_id, quotas[id(counter)])
-                for counter in self._counters.values()
+                for counter in self._counters
                 if counter.limit.limit is not None
             ],
         )
 
-    def _without_counter(self, item: Submission) -> Quota:
-        tenant = self._tenants[item.organization_id]
-        return Quota(
-            item.meter.metric,
-            None,
-            LimitPolicy.SOFT,
-            _FREE,
-            _FREE,
-            tenant.windows.at(item.occurred_at),
-        )
+    def _without_counter(self, number: int, item: Submission) -> Quota:
+        window = self._places[number - 1].window
+        return Quota(item.meter.metric, None, LimitPolicy.SOFT, _FREE, _FREE, window)
 
     def _refusal(
         self, number: int, item: Submission, quotas: dict[int, Quota], meters: Meters
@@ -276,7 +327,7 @@ class Flush:
             if place == number
         ]
         quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
-        plan = self._tenants[item.organization_id].plan
+        plan = self._counting[item.organization_id].tenant.plan
         return quota_exceeded(quota, amount, plan, meters)
 
 

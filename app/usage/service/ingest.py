@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
+from asyncpg.pgproto.pgproto import UUID as FastUuid  # noqa: N811 - made and sent in C
 from sqlalchemy import URL
 
 from app.catalog.service import CatalogService
@@ -16,7 +17,7 @@ from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
 from app.usage.domain import Meters, NewEvent, check_time, event_id_at
-from app.usage.service.flush import Flush, Recorded, Submission, key_hash
+from app.usage.service.flush import Flush, Recorded, Submission
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.tenants import Tenants
@@ -105,8 +106,8 @@ class UsageIngest:
             event,
             meter,
             occurred_at,
-            event_id_at(occurred_at),
-            key_hash(event.key),
+            FastUuid(event_id_at(occurred_at)),
+            FastUuid(hashlib.blake2b(event.key.encode(), digest_size=16).digest()),
             hashlib.blake2b(event.payload, digest_size=16).digest(),
             enforce,
         )
