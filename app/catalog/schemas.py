@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
+
+from pydantic import BeforeValidator, Field
 
 from app.catalog.domain import Catalog, MeteredPrice, Metric, Plan, PlanPrice, UsagePrice
 from app.infra.http.schemas import DecimalString, OutputModel, prefixed_id
-from app.kernel.entitlements import LimitPolicy, MetricLimit
+from app.kernel.entitlements import LimitPolicy
+from app.kernel.rates import plain
 
 if TYPE_CHECKING:
     CatalogVersionId = UUID
@@ -34,16 +37,13 @@ class PlanPriceOut(OutputModel):
         )
 
 
-class LimitOut(OutputModel):
-    """How much of a metric a window includes; null is unlimited, 0 is none."""
+def _whole_or_text(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else plain(value)
+    return value
 
-    metric: str
-    limit: DecimalString | None
-    policy: LimitPolicy
 
-    @classmethod
-    def from_domain(cls, metric: str, limit: MetricLimit) -> LimitOut:
-        return cls(metric=metric, limit=limit.limit, policy=limit.policy)
+Quantity = Annotated[int | str, BeforeValidator(_whole_or_text)]
 
 
 class TierOut(OutputModel):
@@ -95,7 +95,12 @@ class PlanOut(OutputModel):
     rank: int
     prices: list[PlanPriceOut]
     seats: int | None
-    limits: dict[str, LimitOut]
+    limits: dict[str, Quantity | None] = Field(
+        description="By metric; `null` is unlimited, `0` is none.", examples=[{"debates": 200}]
+    )
+    limit_policies: dict[str, LimitPolicy] = Field(
+        description="By metric: `hard` refuses, `soft` warns, `overage` charges."
+    )
     features: list[str]
     metered: list[MeteredPriceOut]
     trial_days: int
@@ -109,7 +114,8 @@ class PlanOut(OutputModel):
             rank=plan.rank,
             prices=[PlanPriceOut.from_domain(price) for price in plan.prices],
             seats=plan.seat_limit,
-            limits={key: LimitOut.from_domain(key, limit) for key, limit in plan.limits.items()},
+            limits={key: item.limit for key, item in plan.limits.items()},
+            limit_policies={key: item.policy for key, item in plan.limits.items()},
             features=sorted(plan.features),
             metered=[MeteredPriceOut.from_domain(item) for item in plan.metered],
             trial_days=plan.trial_days,

@@ -43,7 +43,7 @@ class EventIn(TypedDict, total=False):
 
     id: Annotated[str, Field(min_length=1, max_length=255)]
     type: Name
-    quantity: Annotated[Decimal, Field(ge=0, le=10**15, max_digits=27, decimal_places=12)] | None
+    quantity: Annotated[Decimal, Field(ge=0, le=10**15, max_digits=28, decimal_places=12)] | None
     occurred_at: Annotated[datetime, Field(strict=True), AfterValidator(_aware)] | None
     provider: Name | None
     model: Name | None

@@ -74,6 +74,7 @@ class GroupCommit(Generic[S, R]):
         self._small: deque[_Ticket[S, R]] = deque()
         self._large: deque[_Ticket[S, R]] = deque()
         self._waiting = 0
+        self._passed_over = False
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -116,19 +117,16 @@ class GroupCommit(Generic[S, R]):
                 return
 
     def _take(self) -> list[_Ticket[S, R]]:
-        """The next group: single events first, but never only those while a batch waits."""
+        """The next group: single events first, but not twice in a row past a waiting batch."""
         group: list[_Ticket[S, R]] = []
-        room = MAX_ROWS - (len(self._large[0].items) if self._large else 0)
-        while self._small and len(self._small[0].items) <= room:
-            ticket = self._small.popleft()
-            room -= len(ticket.items)
-            group.append(ticket)
-        if self._large:
-            room += len(self._large[0].items)
-            while self._large and len(self._large[0].items) <= room:
-                ticket = self._large.popleft()
+        room = MAX_ROWS
+        lanes = (self._large, self._small) if self._passed_over else (self._small, self._large)
+        for lane in lanes:
+            while lane and len(lane[0].items) <= room:
+                ticket = lane.popleft()
                 room -= len(ticket.items)
                 group.append(ticket)
+        self._passed_over = bool(self._large) and not self._passed_over
         self._waiting -= sum(len(ticket.items) for ticket in group)
         return group
 

@@ -28,12 +28,9 @@ async def test_plans_are_public(client: httpx.AsyncClient) -> None:
         "interval": "month",
         "is_purchasable": False,
     }
-    assert professional["limits"]["debates"] == {
-        "metric": "debates",
-        "limit": "200",
-        "policy": "hard",
-    }
-    assert body["plans"][3]["limits"]["debates"]["limit"] is None
+    assert professional["limits"] == {"debates": 200}
+    assert professional["limit_policies"] == {"debates": "hard"}
+    assert body["plans"][3]["limits"] == {"debates": None}
     assert {"key": "debates", "aggregation": "sum", "unit": "debate", "event_type": "debate"} in (
         body["metrics"]
     )
