@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -9,6 +10,10 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+
+# A connection that was cut while it was idle says so by an internal error, which is neither of the
+# other two.
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 Sessions = async_sessionmaker[AsyncSession]
 

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.infra.db.engine import asyncpg_arguments
+from app.infra.db.engine import DRIVER_ERRORS, asyncpg_arguments
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ class Signals:
         while True:
             try:
                 await self._listen_once()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, TimeoutError, *DRIVER_ERRORS) as error:
                 log.warning("signals.lost", error=type(error).__name__)
             finally:
                 self._forget()

@@ -119,6 +119,8 @@ def is_database_loss(error: BaseException) -> bool:
         return True
     if isinstance(error, asyncpg.TooManyConnectionsError | asyncpg.AdminShutdownError):
         return True
+    if isinstance(error, asyncpg.InternalClientError):
+        return True
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
         return (

@@ -24,7 +24,7 @@ from pgqueuer.models import Job, Schedule
 from pgqueuer.queries import Queries
 from sqlalchemy import URL
 
-from app.infra.db.engine import asyncpg_arguments
+from app.infra.db.engine import DRIVER_ERRORS, asyncpg_arguments
 from app.infra.jobs.queue import encode_payload
 from app.infra.telemetry.metrics import JOB_RUNS, JOB_SECONDS
 from app.kernel.clock import Clock
@@ -71,7 +71,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._run_once()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
+            except (OSError, RuntimeError, *DRIVER_ERRORS) as error:
                 log.warning("jobs.worker_lost", error=type(error).__name__)
             if not self._stopping.is_set():
                 with suppress(TimeoutError):
