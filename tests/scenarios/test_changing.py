@@ -10,7 +10,7 @@ from app.organizations.service import OrganizationService
 from app.subscriptions.service import SubscriptionMirror
 from app.webhooks.service.inbox import StripeInbox
 from tests.factories.people import Owner, an_owner
-from tests.factories.subscriptions import ask, checkout, subscribed, subscription
+from tests.factories.subscriptions import ask, call, checkout, subscribed, subscription
 from tests.support.stripe_account import Shop
 
 
@@ -262,3 +262,36 @@ async def test_without_a_subscription_there_is_nothing_to_change(shop: Shop, ver
     body = {"plan": "starter"} if verb in {"preview", "change"} else {}
     answer = await ask(owner, verb, **body)
     assert (answer.status_code, answer.json()["code"]) == (404, "no_subscription")
+
+
+async def use_a_debate(owner: Owner, shop: Shop) -> None:
+    answer = await call(owner, "GET", "quota")
+    assert answer.status_code == 200
+    event = {"id": f"debate-{shop.clock.now().isoformat()}-{owner.id}", "type": "debate"}
+    answer = await owner.client.post("/api/v1/usage/events", json=event)
+    assert answer.status_code == 201, answer.text
+
+
+async def debates_used(owner: Owner) -> tuple[int, int]:
+    found = (await call(owner, "GET", "quota")).json()["data"]
+    [debates] = [one for one in found if one["metric"] == "debates"]
+    return int(debates["used"]), int(debates["limit"])
+
+
+async def test_a_quota_starts_afresh_when_the_period_is_paid_for(shop: Shop) -> None:
+    owner = await subscribed(shop)
+    await use_a_debate(owner, shop)
+    assert await debates_used(owner) == (1, 200)
+    await shop.advance(days=30, hours=2)
+    await shop.advance(hours=2)
+    assert await debates_used(owner) == (0, 200)
+    await use_a_debate(owner, shop)
+    assert await debates_used(owner) == (1, 200)
+
+
+async def test_an_unpaid_period_brings_no_fresh_quota(shop: Shop, unpaid: Owner) -> None:
+    await use_a_debate(unpaid, shop)
+    assert await debates_used(unpaid) == (1, 200)
+    shop.clock.advance(days=4)
+    await use_a_debate(unpaid, shop)
+    assert await debates_used(unpaid) == (2, 200)
