@@ -7,7 +7,7 @@ bytes does it in one step of compiled code, which the hot routes need.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -15,25 +15,16 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
-from app.infra.http.schemas import Metadata
+from app.infra.http.schemas import Metadata, aware
 from app.kernel.errors import BillingError, Malformed
 from app.pricing.domain import SubsetTooLarge
 from app.usage.domain import NewEvent
 from app.usage.errors import EventIdMissing
 
 MAX_BATCH = 1_000
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
-
-
-def _aware(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("an instant needs a time zone, for example 2026-03-14T09:30:00Z")
-    if value < _EARLIEST:
-        raise ValueError("an instant after 1970")
-    return value.astimezone(UTC)
 
 
 class EventIn(TypedDict, total=False):
@@ -44,7 +35,7 @@ class EventIn(TypedDict, total=False):
     id: Annotated[str, Field(min_length=1, max_length=255)]
     type: Name
     quantity: Annotated[Decimal, Field(ge=0, le=10**15, max_digits=28, decimal_places=12)] | None
-    occurred_at: Annotated[datetime, Field(strict=True), AfterValidator(_aware)] | None
+    occurred_at: Annotated[datetime, Field(strict=True), AfterValidator(aware)] | None
     provider: Name | None
     model: Name | None
     tokens_in: Count | None

@@ -82,13 +82,21 @@ Instant = Annotated[
 """An instant in an answer: RFC 3339, UTC, `Z`."""
 
 
-def _aware(value: datetime) -> datetime:
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def aware(value: datetime) -> datetime:
+    """The instant in UTC. Raises `ValueError` without a zone or outside 2000 to 2199."""
     if value.tzinfo is None:
         raise ValueError("an instant needs a time zone, for example 2026-03-14T09:30:00Z")
+    # Far years overflow in time zones, months and Postgres; nobody is billed there.
+    if not EARLIEST <= value < LATEST:
+        raise ValueError("an instant lies in the years 2000 to 2199")
     return _utc(value)
 
 
-InstantIn = Annotated[datetime, AfterValidator(_aware)]
+InstantIn = Annotated[datetime, AfterValidator(aware)]
 """An instant in a request: any RFC 3339 zone, kept in UTC."""
 
 DecimalString = Annotated[
