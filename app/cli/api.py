@@ -8,6 +8,7 @@ import socket
 
 import uvicorn
 
+from app.cli.loading import quick_loading
 from app.cli.processes import end_with_parent, wait_for_word
 from app.infra.settings import Settings
 
@@ -21,7 +22,8 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     listener = socket.socket(fileno=parser.parse_args().fd)
     # The imports take as long as the parent needs to bring the database up, so do both at once.
-    importlib.import_module("app.main")
+    with quick_loading():
+        importlib.import_module("app.main")
     wait_for_word()
     end_with_parent()
     settings = Settings()

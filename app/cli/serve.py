@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+from app.cli.loading import quick_loading
 from app.cli.processes import Child, bind
 from app.infra.settings import Settings
 from app.infra.telemetry.logging import configure_logging
@@ -43,7 +44,8 @@ def serve_until_stopped(
         for api in apis:
             api.start()
         # Only now: what this imports takes as long as what the API processes import meanwhile.
-        from app.cli.deployment import Deployment, DeploymentFailed
+        with quick_loading():
+            from app.cli.deployment import Deployment, DeploymentFailed
 
         deployment = Deployment(settings, listener.getsockname()[1], apis, stop, with_parent)
         try:
