@@ -40,8 +40,8 @@ class DeploymentFailed(RuntimeError):
 class Deployment:
     """The processes beside and behind the API, and the environment they share.
 
-    The API processes are given already started: they load while the database comes up, and
-    begin to serve when they are told the environment.
+    The API processes and the sandbox are given already started: they load while the database
+    comes up. The API begins to serve when it is told the environment.
     """
 
     def __init__(
@@ -49,22 +49,23 @@ class Deployment:
         settings: Settings,
         port: int,
         apis: Sequence[Child],
+        stripe: BundledStripe | None,
         stop: threading.Event,
         parent: int | None,
     ) -> None:
         self._settings = settings
         self._port = port
         self._apis = apis
+        self._stripe = stripe
         self._stop = stop
         self._parent = parent
         self._added = {"ARAGORA_PORT": str(port)}
         self._postgres: EmbeddedPostgres | None = None
-        self._stripe: BundledStripe | None = None
 
-    def run(self, *, with_sandbox: bool) -> None:
+    def run(self) -> None:
         """Bring everything up and watch it until told to stop; raises `DeploymentFailed`."""
         try:
-            self._prepare(with_sandbox=with_sandbox)
+            self._prepare()
         except (
             CatalogFileWrong,
             EmbeddedPostgresFailed,
@@ -96,14 +97,9 @@ class Deployment:
 
     # Starting
 
-    def _prepare(self, *, with_sandbox: bool) -> None:
+    def _prepare(self) -> None:
         settings = self._settings
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         catalog = catalog_of(read_catalog(settings.catalog), StripePriceIds())
-        if with_sandbox and not settings.stripe_configured and settings.env != "production":
-            # It starts while the database does.
-            self._stripe = BundledStripe(settings.data_dir, self._port)
-            self._stripe.start()
         if settings.jwt_secret is None:
             # Made here rather than in each API process, or their tokens would not be each other's.
             self._added["ARAGORA_JWT_SECRET"] = secrets.token_urlsafe(32)

@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from app.catalog.domain import Catalog, Interval, Plan, PlanPrice
 from app.cli.processes import Child
+
+if TYPE_CHECKING:
+    from app.catalog.domain import Catalog, Plan, PlanPrice
 
 # It listens on this machine only and knows no real card, so its key is no secret; a fixed one
 # lets people try the Stripe command line and SDKs on it.
@@ -57,6 +57,8 @@ class BundledStripe:
 
     def prepare(self, catalog: Catalog, webhook_url: str) -> dict[str, str]:
         """Put up the catalog's prices and our webhook; give the environment that leads to it."""
+        import httpx
+
         self._wait_ready()
         secret = f"whsec_{secrets.token_urlsafe(32)}"
         products, prices, environment = _stock(catalog)
@@ -109,7 +111,7 @@ def _stock(catalog: Catalog) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
                 "recurring": {"interval": str(price.interval)},
             }
         )
-        suffix = "_YEARLY" if price.interval is Interval.YEAR else ""
+        suffix = "_YEARLY" if price.interval == "year" else ""
         environment[f"STRIPE_PRICE_{plan.key.upper()}{suffix}"] = price_id
     return products, prices, environment
 

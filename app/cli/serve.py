@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
 
 from app.cli.loading import quick_loading
 from app.cli.processes import Child, bind
+from app.cli.sandbox import BundledStripe
 from app.infra.settings import Settings
 from app.infra.telemetry.logging import configure_logging
 
@@ -31,31 +33,47 @@ def serve_until_stopped(
         print(f"Cannot listen on {where}: {problem.strerror}. Set ARAGORA_PORT.", file=sys.stderr)
         return 1
     with listener:
-        environment = dict(os.environ)
-        if settings.workers > 1:
-            # The metrics library looks for it when it is imported, so it cannot be told later.
-            environment["PROMETHEUS_MULTIPROC_DIR"] = str(_empty_metrics_folder(settings))
-        descriptor = listener.fileno()
-        command = [sys.executable, "-m", "app.cli.api", "--fd", str(descriptor)]
-        apis = [
-            Child(f"api-{number}", command, environment, descriptors=[descriptor])
-            for number in range(settings.workers)
-        ]
-        for api in apis:
-            api.start()
-        # Only now: what this imports takes as long as what the API processes import meanwhile.
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            where = f"{settings.data_dir}: {problem.strerror}"
+            print(f"Cannot write to {where}. Set ARAGORA_DATA_DIR.", file=sys.stderr)
+            return 1
+        port = listener.getsockname()[1]
+        apis = _start_apis(settings, listener)
+        stripe = None
+        if with_sandbox and not settings.stripe_configured and settings.env != "production":
+            stripe = BundledStripe(settings.data_dir, port)
+            stripe.start()
+        # Only now: what this imports takes as long as what the others import meanwhile.
         with quick_loading():
             from app.cli.deployment import Deployment, DeploymentFailed
 
-        deployment = Deployment(settings, listener.getsockname()[1], apis, stop, with_parent)
+        deployment = Deployment(settings, port, apis, stripe, stop, with_parent)
         try:
-            deployment.run(with_sandbox=with_sandbox)
+            deployment.run()
         except DeploymentFailed as problem:
             print(problem, file=sys.stderr)
             return 1
         finally:
             deployment.close()
         return 0
+
+
+def _start_apis(settings: Settings, listener: socket.socket) -> list[Child]:
+    environment = dict(os.environ)
+    if settings.workers > 1:
+        # The metrics library looks for it when it is imported, so it cannot be told later.
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(_empty_metrics_folder(settings))
+    descriptor = listener.fileno()
+    command = [sys.executable, "-m", "app.cli.api", "--fd", str(descriptor)]
+    apis = [
+        Child(f"api-{number}", command, environment, descriptors=[descriptor])
+        for number in range(settings.workers)
+    ]
+    for api in apis:
+        api.start()
+    return apis
 
 
 def _empty_metrics_folder(settings: Settings) -> Path:
