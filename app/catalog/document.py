@@ -243,6 +243,8 @@ def _contradictions(part: CatalogPart) -> list[tuple[tuple[str | int, ...], str]
         for index, other in enumerate(metric.counts if isinstance(metric.counts, list) else ()):
             if other not in part.metrics or other == key:
                 found.append((("metrics", key, "counts", index), f"{other} is no other metric"))
+        if metric.counts == "every_event" and metric.measure is domain.Measure.QUANTITY:
+            found.append((("metrics", key), "what counts every event measures tokens"))
         if (metric.aggregation is domain.Aggregation.UNIQUE) != (metric.unique_field is not None):
             found.append((("metrics", key), "unique_field goes with aggregation: unique"))
     if part.default_plan is not None and part.default_plan not in keys:

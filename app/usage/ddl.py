@@ -42,9 +42,7 @@ create or replace function usage_record(
     p_cache_write_tokens bigint[],
     p_reasoning_tokens bigint[],
     p_cost_usd text[],
-    p_price_source text[],
-    p_price_reference text[],
-    p_price_ids text[],
+    p_price int[],
     p_user_id text[],
     p_debate_id text[],
     p_agent text[],
@@ -57,9 +55,9 @@ create or replace function usage_record(
     p_window_start timestamptz[],
     p_counted jsonb[],
     p_enforced int[],
-    c_event int[],
-    c_counter int[],
-    c_amount text[],
+    q_source text[],
+    q_reference text[],
+    q_ids text[],
     k_organization_id uuid[],
     k_metric text[],
     k_window_start timestamptz[],
@@ -134,8 +132,13 @@ begin
             held[i] := v_held;
         end loop;
         for r in
-            select t.e, array_agg(t.k order by t.k) as ks, array_agg(t.a::numeric order by t.k) as amounts
-            from unnest(c_event, c_counter, c_amount) as t (e, k, a)
+            select t.e, array_agg(k.n) as ks, array_agg(c.amount::numeric) as amounts
+            from unnest(p_organization_id, p_window_start, p_counted)
+                with ordinality as t (o, w, counted, e)
+            cross join lateral jsonb_each_text(t.counted) as c (metric, amount)
+            join unnest(k_organization_id, k_metric, k_window_start)
+                with ordinality as k (o, metric, w, n)
+                on k.o = t.o and k.metric = c.metric and k.w = t.w
             where t.e = any (p_enforced)
             group by t.e
             order by t.e
@@ -207,10 +210,15 @@ begin
             stored_hashes := stored_hashes || v_hash;
         end loop;
         for r in
-            select t.k, sum(t.a::numeric) as amount
-            from unnest(c_event, c_counter, c_amount) as t (e, k, a)
+            select k.n as k, sum(c.amount::numeric) as amount
+            from unnest(p_organization_id, p_window_start, p_counted)
+                with ordinality as t (o, w, counted, e)
+            cross join lateral jsonb_each_text(t.counted) as c (metric, amount)
+            join unnest(k_organization_id, k_metric, k_window_start)
+                with ordinality as k (o, metric, w, n)
+                on k.o = t.o and k.metric = c.metric and k.w = t.w
             where t.e = any (repeated)
-            group by t.k
+            group by k.n
         loop
             update usage_counters c set used = c.used - r.amount
             where c.organization_id = k_organization_id[r.k]
@@ -229,22 +237,20 @@ begin
             organization_id, id, occurred_at, event_key, event_type,
             quantity::numeric as quantity, provider, model, tokens_in, tokens_out,
             cached_tokens, cache_write_tokens, reasoning_tokens,
-            cost_usd::numeric as cost_usd, price_source, price_reference, price_ids, user_id,
+            cost_usd::numeric as cost_usd, price, user_id,
             debate_id, agent, workspace, request_type, rounds,
             latency_ms::numeric as latency_ms, metadata, raw_usage, window_start, counted
         from unnest(
             p_organization_id, p_id, p_occurred_at, p_event_key, p_event_type, p_quantity,
             p_provider, p_model, p_tokens_in, p_tokens_out, p_cached_tokens,
-            p_cache_write_tokens, p_reasoning_tokens, p_cost_usd, p_price_source,
-            p_price_reference, p_price_ids, p_user_id, p_debate_id, p_agent, p_workspace,
+            p_cache_write_tokens, p_reasoning_tokens, p_cost_usd, p_price, p_user_id, p_debate_id, p_agent, p_workspace,
             p_request_type, p_rounds, p_latency_ms, p_metadata, p_raw_usage, p_window_start,
             p_counted
         ) with ordinality as t (
             organization_id, id, occurred_at, event_key, event_type, quantity,
             provider, model, tokens_in, tokens_out, cached_tokens,
-            cache_write_tokens, reasoning_tokens, cost_usd, price_source,
-            price_reference, price_ids, user_id, debate_id, agent, workspace,
-            request_type, rounds, latency_ms, metadata, raw_usage, window_start,
+            cache_write_tokens, reasoning_tokens, cost_usd, price, user_id, debate_id, agent,
+            workspace, request_type, rounds, latency_ms, metadata, raw_usage, window_start,
             counted, n
         )
         where not (n = any (v_skip))
@@ -261,8 +267,8 @@ begin
         select
             organization_id, id, occurred_at, event_key, event_type, quantity,
             provider, model, tokens_in, tokens_out, cached_tokens,
-            cache_write_tokens, reasoning_tokens, cost_usd, price_source,
-            price_reference, price_ids::uuid[], user_id, debate_id, agent, workspace,
+            cache_write_tokens, reasoning_tokens, cost_usd, q_source[price],
+            q_reference[price], q_ids[price]::uuid[], user_id, debate_id, agent, workspace,
             request_type, rounds, latency_ms, metadata, raw_usage, window_start,
             counted, p_now
         from input

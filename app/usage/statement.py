@@ -1,5 +1,28 @@
-"""The one statement of the hot path, as it is called."""
+"""The statements of the hot paths, as they are called."""
 
-_ARGUMENTS = 4 + 30 + 1 + 3 + 5 + 5
+_ARGUMENTS = 4 + 28 + 1 + 3 + 5 + 5
 
 RECORD_CALL = f"select * from usage_record({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
+
+STANDING_CALL = """
+select
+    o.xmin::text::bigint as stamp,
+    coalesce(m.tokens_in, 0) as tokens_in,
+    coalesce(m.tokens_out, 0) as tokens_out,
+    coalesce(c.metrics, '{}') as metrics,
+    coalesce(c.used, '{}') as used,
+    coalesce(c.held, '{}') as held
+from unnest($1::uuid[], $2::timestamptz[], $3::text[])
+    with ordinality as t (organization_id, window_start, month, n)
+left join organizations o on o.id = t.organization_id
+left join usage_monthly m on m.organization_id = t.organization_id and m.month = t.month
+left join lateral (
+    select
+        array_agg(k.metric) as metrics,
+        array_agg(k.used::text) as used,
+        array_agg(k.held::text) as held
+    from usage_counters k
+    where k.organization_id = t.organization_id and k.window_start = t.window_start
+) as c on true
+order by t.n
+"""

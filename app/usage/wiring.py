@@ -18,6 +18,7 @@ from app.usage.service.corrections import UsageCorrections
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
+from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenants
 from app.usage.service.usage import UsageService
 
@@ -29,7 +30,10 @@ def register(services: Services) -> None:
     usage = UsageRepository(work)
     tenants = services.add(Tenants, Tenants(work, usage, services[OrganizationService]))
     notices = QuotaNotices(work, usage)
-    reader = services.add(UsageService, UsageService(work, usage, tenants, catalogs, clock))
+    standings = Standings(services[URL], tenants, clock)
+    reader = services.add(
+        UsageService, UsageService(work, usage, tenants, standings, catalogs, clock)
+    )
     services.add(UsageReader, reader)  # type: ignore[type-abstract]
     services.add(
         UsageCorrections,
@@ -45,9 +49,11 @@ def register(services: Services) -> None:
     async def start() -> None:
         await partitions.make()
         await ingest.open()
+        await standings.open()
 
     async def stop() -> None:
         await ingest.close()
+        await standings.close()
         await notices.finish()
 
     services[Lifecycle].add(start, stop)

@@ -261,18 +261,6 @@ class UsageRepository(Repository):
         )
         return [(row[0].astimezone(UTC), row[1], _figures(row[2:])) for row in rows]
 
-    async def counters(
-        self, organization_id: OrganizationId, window_start: datetime
-    ) -> dict[str, tuple[Decimal, Decimal]]:
-        """What each metric has used and holds in a window."""
-        rows = await self.session.execute(
-            select(UsageCounter.metric, UsageCounter.used, UsageCounter.held).where(
-                UsageCounter.organization_id == organization_id,
-                UsageCounter.window_start == window_start,
-            )
-        )
-        return {row[0]: (row[1], row[2]) for row in rows}
-
     async def mark_announced(self, organization_id: OrganizationId, reached: Threshold) -> bool:
         """Note that a threshold was announced; says whether it was not before."""
         marked = await self.session.execute(

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from asyncpg.pgproto.pgproto import UUID as FastUuid  # noqa: N811 - made and sent in C
 
 from app.catalog.domain import Aggregation, Metric
 from app.kernel.entitlements import LimitPolicy, MetricLimit
@@ -87,6 +88,7 @@ class _Counting:
 
     def __init__(self, organization_id: OrganizationId, tenant: Tenant) -> None:
         self.organization_id = organization_id
+        self.fast_id = FastUuid(organization_id.bytes)
         self.tenant = tenant
         self._window: Period | None = None
         self._places: dict[tuple[str, datetime], _Place] = {}
@@ -138,7 +140,7 @@ class Flush:
             if tenant is None:
                 raise LookupError(f"organization {organization_id} was not read")
             self._counting[organization_id] = _Counting(organization_id, tenant)
-        self._contributions: list[tuple[int, _Counter, Decimal]] = []
+        self._quotes: dict[int, tuple[int, Quote]] = {}
         self._others: list[tuple[int, str, str, str, UUID | None]] = []
         self._places: list[_Place] = []
         self._costs: list[Decimal | None] = []
@@ -176,11 +178,10 @@ class Flush:
                         event.tokens_out,
                     )
         self._costs.append(cost)
-        priced = quote is not None and cost is not None
         place = counting.place(item.meter, item.occurred_at)
         self._places.append(place)
         return (
-            item.organization_id,
+            counting.fast_id,
             item.event_id,
             item.key_hash,
             item.payload_hash,
@@ -197,9 +198,7 @@ class Flush:
             event.cache_write_tokens,
             event.reasoning_tokens,
             None if cost is None else str(cost),
-            quote.source.value if quote is not None and priced else None,
-            quote.reference if quote is not None and priced else None,
-            _literal(quote) if quote is not None and priced else None,
+            None if quote is None or cost is None else self._price_place(quote),
             event.user_id,
             event.debate_id,
             event.agent,
@@ -213,6 +212,13 @@ class Flush:
             self._count(number, item, place),
         )
 
+    def _price_place(self, quote: Quote) -> int:
+        """Where the quote stands among those of this flush; most events share a few."""
+        known = self._quotes.get(id(quote))
+        if known is None:
+            known = self._quotes[id(quote)] = (len(self._quotes) + 1, quote)
+        return known[0]
+
     def _count(self, number: int, item: Submission, place: _Place) -> str:
         """Add the event to its counters; gives back what it counted, as JSON."""
         counted: list[str] = []
@@ -220,7 +226,6 @@ class Flush:
             metric = counter.metric
             amount = amount_of(metric, item.event)
             counter.amount += amount
-            self._contributions.append((number, counter, amount))
             counted.append(f'"{metric.key}":"{amount}"')
         for metric in place.others:
             amount = amount_of(metric, item.event)
@@ -241,18 +246,18 @@ class Flush:
         self._counters = counters
         for place, counter in enumerate(counters, 1):
             counter.place = place
-        contributions = self._contributions
+        quotes = [quote for _, quote in self._quotes.values()]
         others = self._others
         return [
             self._organizations,
             [self._counting[each].tenant.stamp for each in self._organizations],
             self._version,
             now,
-            *zip(*self._rows, strict=True),
+            *(_dense(column) for column in zip(*self._rows, strict=True)),
             [number for number, item in enumerate(self._items, 1) if item.enforce],
-            [number for number, _, _ in contributions],
-            [counter.place for _, counter, _ in contributions],
-            [str(amount) for _, _, amount in contributions],
+            [quote.source.value for quote in quotes],
+            [quote.reference for quote in quotes],
+            [_literal(quote) for quote in quotes],
             [counter.organization_id for counter in counters],
             [counter.metric.key for counter in counters],
             [counter.window.start for counter in counters],
@@ -322,9 +327,8 @@ class Flush:
     ) -> QuotaExceeded:
         """Names the first limit that the event did not fit under."""
         own = [
-            (quotas[id(counter)], amount)
-            for place, counter, amount in self._contributions
-            if place == number
+            (quotas[id(counter)], amount_of(counter.metric, item.event))
+            for counter in self._places[number - 1].additive
         ]
         quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
         plan = self._counting[item.organization_id].tenant.plan
@@ -356,6 +360,11 @@ def _number(value: Decimal | None) -> int | str | None:
 def key_hash(key: str) -> UUID:
     """The 128-bit name of a caller's id in the table of permanent keys."""
     return UUID(bytes=hashlib.blake2b(key.encode(), digest_size=16).digest())
+
+
+def _dense(column: Sequence[Any]) -> Sequence[Any]:
+    # `unnest` fills short arrays up with null, and what is not sent need not be encoded.
+    return () if column.count(None) == len(column) else column
 
 
 @lru_cache(maxsize=10_000)

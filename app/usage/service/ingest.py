@@ -11,19 +11,17 @@ from asyncpg.pgproto.pgproto import UUID as FastUuid  # noqa: N811 - made and se
 from sqlalchemy import URL
 
 from app.catalog.service import CatalogService
-from app.infra.db.engine import asyncpg_arguments
 from app.kernel.clock import Clock
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
 from app.usage.domain import Meters, NewEvent, check_time, event_id_at
+from app.usage.service.connection import connect
 from app.usage.service.flush import Flush, Recorded, Submission
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.tenants import Tenants
 from app.usage.statement import RECORD_CALL
-
-_TIMEOUT_SECONDS = 15.0
 
 
 class UsageIngest:
@@ -113,21 +111,9 @@ class UsageIngest:
         )
 
     async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            **asyncpg_arguments(self._url),
-            timeout=5,
-            command_timeout=_TIMEOUT_SECONDS,
-            server_settings={
-                "application_name": "aragora-billing-usage",
-                "timezone": "UTC",
-                "statement_timeout": str(int(_TIMEOUT_SECONDS * 1000)),
-                # The statement joins nothing but arrays of equal length; planned once, with
-                # hash joins, it costs the same at every size.
-                "plan_cache_mode": "force_generic_plan",
-                "enable_nestloop": "off",
-                "jit": "off",
-            },
-        )
+        # The statement joins nothing but arrays of equal length; planned once, with hash joins,
+        # it costs the same at every size.
+        return await connect(self._url, plan_cache_mode="force_generic_plan", enable_nestloop="off")
 
     async def _flush(
         self, connection: asyncpg.Connection, items: Sequence[Submission]

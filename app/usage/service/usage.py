@@ -31,6 +31,7 @@ from app.usage.errors import EventNotFound, PeriodTurnedAround, UnknownMetric
 from app.usage.models import UsageEvent
 from app.usage.repository.reading import DIMENSIONS, UsageRepository
 from app.usage.service.flush import key_hash
+from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenant, Tenants
 
 CREDITS = "credits"
@@ -49,12 +50,14 @@ class UsageService:
         work: UnitOfWork,
         usage: UsageRepository,
         tenants: Tenants,
+        standings: Standings,
         catalogs: CatalogService,
         clock: Clock,
     ) -> None:
         self._work = work
         self._usage = usage
         self._tenants = tenants
+        self._standings = standings
         self._catalogs = catalogs
         self._clock = clock
         self._meters = Meters(catalogs.active)
@@ -169,21 +172,20 @@ class UsageService:
 
     async def quotas(self, organization_id: OrganizationId) -> list[Quota]:
         """Where the organization stands with every metric of the catalog, now."""
-        tenant = await self._tenants.current(organization_id)
-        window = tenant.windows.at(self._clock.now())
-        async with self._work.begin(organization_id):
-            counted = await self._usage.counters(organization_id, window.start)
-            total = Figures()
-            if self._reads_rollups:
-                rows = await self._rows(organization_id, window)
-                total = sum((row[3] for row in rows), Figures())
+        standing = await self._standings.of(organization_id)
+        tokens = standing.tokens
+        if tokens is None and self._reads_rollups:
+            async with self._work.begin(organization_id):
+                rows = await self._rows(organization_id, standing.window)
+            total = sum((row[3] for row in rows), Figures())
+            tokens = (total.tokens_in, total.tokens_out)
         found: list[Quota] = []
         for metric in self._catalogs.active.metrics.values():
-            limit = tenant.limits.get(metric.key, _UNLIMITED)
-            used, held = counted.get(metric.key, (Decimal(0), Decimal(0)))
-            if metric.counts_every_event and metric.key not in counted:
-                used = _measured(metric.measure, total)
-            found.append(Quota(metric.key, limit.limit, limit.policy, used, held, window))
+            limit = standing.tenant.limits.get(metric.key, _UNLIMITED)
+            used, held = standing.of(metric.key)
+            if metric.counts_every_event and metric.key not in standing.counters:
+                used = _measured(metric.measure, tokens or (0, 0))
+            found.append(Quota(metric.key, limit.limit, limit.policy, used, held, standing.window))
         return found
 
     async def quota(self, organization_id: OrganizationId, metric: str) -> Quota:
@@ -200,11 +202,7 @@ class UsageService:
 
     async def used(self, organization_id: OrganizationId, metric: str) -> tuple[Decimal, Decimal]:
         """Used and held of a metric in the current window."""
-        tenant = await self._tenants.current(organization_id)
-        window = tenant.windows.at(self._clock.now())
-        async with self._work.begin(organization_id):
-            counted = await self._usage.counters(organization_id, window.start)
-        return counted.get(metric, (Decimal(0), Decimal(0)))
+        return (await self._standings.of(organization_id)).of(metric)
 
     async def dashboard(self, organization_id: OrganizationId) -> Dashboard:
         """Today, this month, every quota, and the credits of plans that have them."""
@@ -298,16 +296,14 @@ def _whole(period: Period, unit: timedelta) -> tuple[Period | None, list[Period]
     return Period(first, last), ends
 
 
-def _measured(measure: Measure, total: Figures) -> Decimal:
+def _measured(measure: Measure, tokens: tuple[int, int]) -> Decimal:
     match measure:
-        case Measure.QUANTITY:
-            return total.quantity
-        case Measure.TOKENS:
-            return Decimal(total.total_tokens)
         case Measure.TOKENS_IN:
-            return Decimal(total.tokens_in)
+            return Decimal(tokens[0])
         case Measure.TOKENS_OUT:
-            return Decimal(total.tokens_out)
+            return Decimal(tokens[1])
+        case _:
+            return Decimal(sum(tokens))
 
 
 def _credits(catalog: Catalog, tenant: Tenant, quotas: list[Quota]) -> Credits | None:
