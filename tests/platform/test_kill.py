@@ -150,7 +150,7 @@ async def test_killing_postgres_is_503_meanwhile_and_heals_by_itself(tmp_path: P
             assert await send_all(process.url, account, [0, 1, 2], at) == []
             assert await stored(database) == (3 * BATCH, 3 * BATCH)
     finally:
-        await asyncio.to_thread(postgres.stop)
+        await asyncio.to_thread(postgres.destroy)
 
 
 async def postmaster(database: URL) -> int:
