@@ -21,6 +21,7 @@ def run_script(script: str) -> None:
 
 
 def upgrade() -> None:
+    op.execute(sa.schema.CreateSequence(sa.Sequence("subscription_sync_tickets")))
     op.create_table(
         "api_keys",
         sa.Column("organization_id", sa.Uuid(), nullable=False),
@@ -881,3 +882,4 @@ def downgrade() -> None:
     op.drop_table("audit_entries")
     op.drop_index(op.f("ix_api_keys_user_id"), table_name="api_keys")
     op.drop_table("api_keys")
+    op.execute(sa.schema.DropSequence(sa.Sequence("subscription_sync_tickets")))
