@@ -22,17 +22,50 @@ from app.kernel.errors import BillingError
 from app.kernel.ids import encode_id
 from app.kernel.principal import Permission
 from app.kernel.rates import plain
+from app.usage import cloudevents
+from app.usage.cloudevents import is_cloud_event
 from app.usage.domain import Quota
 from app.usage.errors import EventIdMissing
 from app.usage.schemas import rfc3339, whole_or_text
 from app.usage.service.flush import Recorded
 from app.usage.service.ingest import UsageIngest
-from app.usage.wire import read_batch, read_event
+from app.usage.wire import (
+    MAX_BATCH,
+    read_batch,
+    read_cloud_event,
+    read_cloud_events,
+    read_event,
+)
 
 _JSON = "application/json"
 _MAX_KEY = 255
 _YES = frozenset({"true", "1", "on", "yes", "t", "y"})
 _NO = frozenset({"false", "0", "off", "no", "f", "n"})
+
+
+_CLOUD_EVENT = {
+    "type": "object",
+    "description": "A CloudEvent 1.0 in structured mode.",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1, "maxLength": 255},
+        "source": {"type": "string", "minLength": 1},
+        "type": {"type": "string", "minLength": 1},
+        "time": {"type": "string", "format": "date-time"},
+        "subject": {"type": "string", "description": "The user's id."},
+        "data": {"type": "object", "description": "The other fields of a usage event."},
+    },
+}
+_CLOUD_EVENTS = {
+    cloudevents.SINGLE: _CLOUD_EVENT,
+    cloudevents.BATCH: {
+        "type": "array",
+        "items": _CLOUD_EVENT,
+        "minItems": 1,
+        "maxItems": MAX_BATCH,
+    },
+}
 
 
 class HotRoute(APIRoute):
@@ -43,7 +76,7 @@ class HotRoute(APIRoute):
         return endpoint
 
 
-def document(adapter: TypeAdapter[Any], **examples: object) -> dict[str, Any]:
+def document(adapter: TypeAdapter[Any], cloud_events: str, **examples: object) -> dict[str, Any]:
     """The `openapi_extra` of a hot route: its body, and the parameters it reads itself."""
     schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
@@ -52,7 +85,10 @@ def document(adapter: TypeAdapter[Any], **examples: object) -> dict[str, Any]:
     return {
         "requestBody": {
             "required": True,
-            "content": {_JSON: {"schema": schema, "examples": dict(examples)}},
+            "content": {
+                _JSON: {"schema": schema, "examples": dict(examples)},
+                cloud_events: {"schema": _CLOUD_EVENTS[cloud_events]},
+            },
         },
         "parameters": [
             {
@@ -84,7 +120,11 @@ async def record_event(request: Request) -> Response:
     organization_id = principal.organization
     try:
         enforce = _enforce(request)
-        event = read_event(await request.body(), _key(request))
+        body = await request.body()
+        if is_cloud_event(request.headers.get("content-type", "")):
+            event = read_cloud_event(body)
+        else:
+            event = read_event(body, _key(request))
     except ValidationError as error:
         return validation_problem(_faults(error))
     except _NotABoolean as fault:
@@ -95,7 +135,7 @@ async def record_event(request: Request) -> Response:
     )
     if isinstance(answer, BillingError):
         raise answer
-    body = {
+    answered = {
         "id": event.key,
         "event_id": encode_id("evt", answer.event_id),
         "status": "duplicate" if answer.is_repeat else "recorded",
@@ -103,7 +143,7 @@ async def record_event(request: Request) -> Response:
         "priced": answer.cost_usd is not None,
         "quota": _quota(answer.quota),
     }
-    return Response(to_json(body), 200 if answer.is_repeat else 201, media_type=_JSON)
+    return Response(to_json(answered), 200 if answer.is_repeat else 201, media_type=_JSON)
 
 
 async def record_batch(request: Request) -> Response:
@@ -113,7 +153,11 @@ async def record_batch(request: Request) -> Response:
     organization_id = principal.organization
     try:
         enforce = _enforce(request)
-        ids, events = read_batch(await request.body())
+        content = await request.body()
+        if is_cloud_event(request.headers.get("content-type", "")):
+            ids, events = read_cloud_events(content)
+        else:
+            ids, events = read_batch(content)
     except ValidationError as error:
         return validation_problem(_faults(error))
     except _NotABoolean as fault:

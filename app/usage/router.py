@@ -11,7 +11,7 @@ from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.infra.http.schemas import InstantIn, PageOut, Paging
 from app.kernel.principal import Permission, Principal
-from app.usage import hot
+from app.usage import cloudevents, hot
 from app.usage.domain import EventFilter
 from app.usage.schemas import (
     BatchOut,
@@ -71,6 +71,7 @@ async def _filter(
     dependencies=[needs(Permission.USAGE_WRITE)],
     openapi_extra=hot.document(
         EVENT,
+        cloudevents.SINGLE,
         debate={
             "value": {
                 "id": "debate-42-round-1",
@@ -100,6 +101,7 @@ async def record_usage_event(request: Request) -> Response:
     dependencies=[needs(Permission.USAGE_WRITE)],
     openapi_extra=hot.document(
         BATCH,
+        cloudevents.BATCH,
         two={"value": {"events": [{"id": "a", "type": "debate"}, {"id": "b", "type": "tts"}]}},
     ),
 )

@@ -6,18 +6,21 @@ bytes does it in one step of compiled code, which the hot routes need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from app.infra.http.schemas import Metadata, aware
 from app.kernel.errors import BillingError, Malformed
 from app.pricing.domain import SubsetTooLarge
+from app.pricing.normalizer import RawUsageMismatch, read_usage
+from app.usage import cloudevents
 from app.usage.domain import NewEvent
 from app.usage.errors import EventIdMissing
 
@@ -69,6 +72,8 @@ class _LooseBatch(TypedDict):
 EVENT = TypeAdapter(EventIn)
 BATCH = TypeAdapter(BatchIn)
 _LOOSE_BATCH = TypeAdapter(_LooseBatch)
+_LOOSE_ROWS = TypeAdapter(Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH)])
+_ANYTHING = TypeAdapter(Any)
 
 
 class RowMalformed(Malformed):
@@ -96,20 +101,32 @@ def read_batch(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingEr
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         if any(len(fault["loc"]) < 2 or fault["loc"][0] != "events" for fault in faults):
             raise
-        return _read_rows_apart(body)
+        return _apart(_LOOSE_BATCH.validate_json(body)["events"])
     return [row.get("id") for row in rows], [_attempt(row) for row in rows]
 
 
-def _read_rows_apart(
-    body: bytes,
+def read_cloud_event(body: bytes) -> NewEvent:
+    """One CloudEvent. Raises as `read_event`, and `CloudEventMalformed`."""
+    return _event(EVENT.validate_json(to_json(cloudevents.native(_ANYTHING.validate_json(body)))))
+
+
+def read_cloud_events(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingError]]:
+    """A batch of CloudEvents, as `read_batch`."""
+    return _apart(_LOOSE_ROWS.validate_json(body), cloudevents.native)
+
+
+def _apart(
+    rows: Sequence[Any], convert: Callable[[Any], Any] = lambda row: row
 ) -> tuple[list[str | None], list[NewEvent | BillingError]]:
     ids: list[str | None] = []
     events: list[NewEvent | BillingError] = []
-    for row in _LOOSE_BATCH.validate_python(from_json(body))["events"]:
+    for row in rows:
         named = row.get("id") if isinstance(row, dict) else None
         ids.append(named[:255] if isinstance(named, str) else None)
         try:
-            events.append(_attempt(EVENT.validate_json(to_json(row))))
+            events.append(_event(EVENT.validate_json(to_json(convert(row)))))
+        except BillingError as refusal:
+            events.append(refusal)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part)[:100] for part in fault["loc"]) or "event"
@@ -119,12 +136,12 @@ def _read_rows_apart(
 
 def _attempt(row: EventIn) -> NewEvent | BillingError:
     try:
-        return _event(row, None)
+        return _event(row)
     except BillingError as refusal:
         return refusal
 
 
-def _event(row: EventIn, fallback_id: str | None) -> NewEvent:
+def _event(row: EventIn, fallback_id: str | None = None) -> NewEvent:
     given: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
     key = given.pop("id", None) or fallback_id
     if key is None:
@@ -134,6 +151,9 @@ def _event(row: EventIn, fallback_id: str | None) -> NewEvent:
     quantity = given.get("quantity")
     if quantity is not None:
         given["quantity"] = quantity = quantity.normalize()
+    raw_usage = given.get("raw_usage")
+    if raw_usage is not None:
+        _take_counts(given, raw_usage)
     get = given.get
     tokens_in, tokens_out = get("tokens_in", 0), get("tokens_out", 0)
     cached, written = get("cached_tokens", 0), get("cache_write_tokens", 0)
@@ -141,7 +161,7 @@ def _event(row: EventIn, fallback_id: str | None) -> NewEvent:
         raise SubsetTooLarge(part="cached_tokens and cache_write_tokens", whole="tokens_in")
     if get("reasoning_tokens", 0) > tokens_out:
         raise SubsetTooLarge(part="reasoning_tokens", whole="tokens_out")
-    metadata, raw_usage = get("metadata"), get("raw_usage")
+    metadata = get("metadata")
     provider, model = get("provider"), get("model")
     return NewEvent(
         key,
@@ -169,6 +189,13 @@ def _event(row: EventIn, fallback_id: str | None) -> NewEvent:
 
 
 _ONE = Decimal(1)
+
+
+def _take_counts(given: dict[str, Any], raw_usage: Mapping[str, Any]) -> None:
+    """Fill in the counts of a provider's usage object. What was sent beside it must agree."""
+    for name, count in asdict(read_usage(raw_usage)).items():
+        if given.setdefault(name, count) != count:
+            raise RawUsageMismatch(what=f"{name} is {count} there")
 
 
 def _sorted(value: Any) -> Any:

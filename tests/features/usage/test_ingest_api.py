@@ -274,3 +274,61 @@ async def test_requests_at_once_are_each_recorded_once(owner: Owner) -> None:
     total = await summary(owner)
     assert (total["total_events"], total["tokens_in"]) == (40, 280)
     assert Decimal(total["total_cost_usd"]) == 0
+
+
+async def test_a_providers_own_usage_object_is_read(owner: Owner) -> None:
+    raw = {
+        "input_tokens": 50,
+        "cache_creation_input_tokens": 248,
+        "cache_read_input_tokens": 1_000,
+        "output_tokens": 503,
+    }
+    event = {"provider": "anthropic", "model": "claude-sonnet-4", "raw_usage": raw}
+    answer = await send(owner, id="raw", **event)
+    assert answer.status_code == 201, answer.text
+    exact = (50 * 3 + 1_000 * Decimal("0.3") + 248 * Decimal("3.75") + 503 * 15) / 1_000_000
+    assert Decimal(answer.json()["cost_usd"]) == exact
+    stored = (await owner.client.get(f"{EVENTS}/raw")).json()
+    assert stored["raw_usage"] == raw
+    counts = ("tokens_in", "tokens_out", "cached_tokens", "cache_write_tokens")
+    assert [stored[name] for name in counts] == [1_298, 503, 1_000, 248]
+    differs = await send(owner, id="other", tokens_in=1, **event)
+    assert (differs.status_code, differs.json()["code"]) == (422, "raw_usage_mismatch")
+    unknown = await send(owner, id="odd", raw_usage={"tokens": 1})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "raw_usage_unknown")
+
+
+def cloud_event(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": name,
+        "source": "/my/gateway",
+        "type": "com.example.tokens",
+        "time": "2026-11-21T08:59:00Z",
+        "subject": "user-7",
+        "data": {"provider": "openai", "model": "gpt-4o", "tokens_in": 1_000_000},
+        **changes,
+    }
+
+
+async def test_cloud_events_are_usage_events(owner: Owner) -> None:
+    headers = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
+    for status in (201, 200):
+        answer = await owner.client.post(EVENTS, json=cloud_event("ce"), headers=headers)
+        assert answer.status_code == status, answer.text
+    assert answer.json()["cost_usd"] == "2.5"
+    stored = (await owner.client.get(f"{EVENTS}/ce")).json()
+    assert (stored["type"], stored["user_id"]) == ("tokens", "user-7")
+    assert stored["occurred_at"] == "2026-11-21T08:59:00Z"
+    assert stored["metadata"] == {"source": "/my/gateway"}
+    wrong = await owner.client.post(EVENTS, json={"id": "a", "type": "tts"}, headers=headers)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "cloud_event_malformed")
+    headers = {"Content-Type": "application/cloudevents-batch+json"}
+    rows = [cloud_event("ce"), cloud_event("new"), cloud_event("old", specversion="0.3"), 5]
+    rows.append(cloud_event("odd", data={"tokens_in": -1}))
+    answer = await owner.client.post(BATCH, json=rows, headers=headers)
+    assert answer.status_code == 200, answer.text
+    statuses = [row["status"] for row in answer.json()["results"]]
+    assert statuses == ["duplicate", "recorded", "error", "error", "error"]
+    empty = await owner.client.post(BATCH, json=[], headers=headers)
+    assert empty.status_code == 422
