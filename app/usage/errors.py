@@ -27,12 +27,6 @@ class EventNotFound(NotFound):
     code = "usage_event_not_found"
 
 
-class AlreadyVoided(Conflict):
-    """The event was voided before, for another reason."""
-
-    code = "already_voided"
-
-
 class QuotaExceeded(PaymentRequired):
     """The plan's limit of {limit} {metric} in this window does not allow {requested} more."""
 
