@@ -45,15 +45,15 @@ async def probed(service: Service) -> FastAPI:
     app = service.app
     if not any(getattr(route, "path", "") == "/probe" for route in app.routes):
 
-        @app.post("/probe")
+        @app.post("/probe", include_in_schema=False)
         async def probe(body: Body) -> Body:
             return body
 
-        @app.get("/probe/boom")
+        @app.get("/probe/boom", include_in_schema=False)
         async def boom() -> None:
             raise RuntimeError("the secret is 1234")
 
-        @app.get("/probe/database")
+        @app.get("/probe/database", include_in_schema=False)
         async def database() -> None:
             raise ConnectionRefusedError
 

@@ -26,9 +26,10 @@ gate = asyncio.Event()
 
 @pytest.fixture
 def probed(service: Service) -> Service:
-    if any(getattr(route, "path", "") == "/probe/orders" for route in service.app.routes):
+    if getattr(service.app.state, "has_idempotency_probes", False):
         return service
-    router = APIRouter(prefix="/probe", route_class=IdempotentRoute)
+    service.app.state.has_idempotency_probes = True
+    router = APIRouter(prefix="/probe", route_class=IdempotentRoute, include_in_schema=False)
 
     @router.post("/orders", status_code=201)
     async def order(order: Order) -> dict[str, int]:
