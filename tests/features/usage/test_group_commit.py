@@ -11,10 +11,13 @@ from sqlalchemy import URL, text
 
 from app.kernel.clock import ManualClock
 from app.kernel.errors import BillingError, Unavailable
+from app.kernel.ids import OrganizationId
+from app.organizations.service import OrganizationService
 from app.usage.errors import EventNotStorable, UsageOverloaded
 from app.usage.service import group_commit
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.ingest import UsageIngest
+from app.usage.wire import read_event
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service, running
 
@@ -266,28 +269,26 @@ async def test_a_cut_connection_is_survived(fresh_url: URL, clock: ManualClock) 
 async def test_two_instances_on_the_same_rows_never_wait_in_a_circle(
     fresh_url: URL, clock: ManualClock
 ) -> None:
+    """Flushes of both carry events of the same forty organizations, in every order."""
     async with running(fresh_url, clock) as one, running(fresh_url, clock) as two:
-        owner = await an_owner(one, "professional")
-        clients = [owner.client, two.client(owner.token)]
-        await clients[1].get("/api/v1/usage/summary")
+        owner = await an_owner(one)
+        create = one.services[OrganizationService].create
+        tenants = [(await create(f"n{number}", owner.user_id)).id for number in range(40)]
 
-        async def send_some(number: int) -> None:
-            rows = [
-                {
-                    "id": f"{number // 2}-{row}",
-                    "type": ("debate", "tokens", "tts")[(row + number) % 3],
-                    "agent": f"a{(row * 7 + number) % 5}",
-                    "model": f"m{(row * 3 + number) % 5}",
-                }
-                for row in range(40)
-            ]
-            enforce = "?enforce=true" if number % 3 == 0 else ""
-            answer = await clients[number % 2].post(
-                f"{EVENTS}/batch{enforce}", json={"events": rows}
+        async def record(service: Service, round_: int, tenant: OrganizationId) -> None:
+            ingest = service.services[UsageIngest]
+            body = b'{"id": "%d", "type": "debate", "agent": "a", "model": "m"}' % round_
+            enforce = round_ % 3 == 0
+            (answer,) = await ingest.record(tenant, [read_event(body, None)], enforce=enforce)
+            assert not isinstance(answer, BillingError) or answer.code == "quota_exceeded"
+
+        for round_ in range(12):
+            order = tenants if round_ % 2 else tenants[::-1]
+            await asyncio.gather(
+                *(record(one, round_, tenant) for tenant in order),
+                *(record(two, round_ + 100, tenant) for tenant in reversed(order)),
+                *(record(two, round_, tenant) for tenant in order),
             )
-            assert answer.status_code == 200, answer.text
-
-        await asyncio.gather(*(send_some(number) for number in range(60)))
         async with one.work.begin_platform() as session:
             deadlocks = await session.scalar(
                 text("select deadlocks from pg_stat_database where datname = current_database()")

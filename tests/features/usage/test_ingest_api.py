@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
 
@@ -332,3 +333,21 @@ async def test_cloud_events_are_usage_events(owner: Owner) -> None:
     assert statuses == ["duplicate", "recorded", "error", "error", "error"]
     empty = await owner.client.post(BATCH, json=[], headers=headers)
     assert empty.status_code == 422
+
+
+async def test_an_operator_backfills_the_past_but_not_the_future(service: Service) -> None:
+    operator = await an_operator(service)
+    created = await operator.post("/api/v1/organizations", json={"name": "Backfill"})
+    switched = await operator.post(
+        "/api/v1/auth/switch", json={"organization_id": created.json()["id"]}
+    )
+    async with service.client(switched.json()["access_token"]) as client:
+        event = {"type": "tokens", "provider": "openai", "model": "gpt-4o", "tokens_in": 1_000_000}
+        old = {**event, "id": "old", "occurred_at": "2023-11-16T18:17:03Z"}
+        answer = await client.post(EVENTS, json=old)
+        assert (answer.status_code, answer.json()["cost_usd"]) == (201, "2.5"), answer.text
+        assert (await client.post(EVENTS, json=old)).json()["status"] == "duplicate"
+        found = (await client.get(f"{EVENTS}/old")).json()
+        assert found["occurred_at"] == "2023-11-16T18:17:03Z"
+        ahead = {**event, "id": "ahead", "occurred_at": "2026-11-21T09:06:00Z"}
+        assert (await client.post(EVENTS, json=ahead)).json()["code"] == "occurred_in_the_future"
