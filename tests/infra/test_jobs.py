@@ -8,6 +8,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 from pgqueuer import AsyncpgDriver
+from pgqueuer.errors import FailingListenerError
 from pgqueuer.models import Schedule
 from pgqueuer.queries import Queries
 from sqlalchemy import URL, text
@@ -147,3 +148,35 @@ async def test_two_workers_run_a_tick_once(fresh_url: URL, fresh: Sessions) -> N
         clock.advance(minutes=1)
         await first(tick)
     assert await waiting(fresh) == 2
+
+
+class _Unlucky(Worker):
+    """Loses its first run to a listener that PgQueuer gives up on."""
+
+    runs = 0
+
+    async def _run_once(self) -> None:
+        self.runs += 1
+        if self.runs == 1:
+            raise FailingListenerError("unlucky")
+        await super()._run_once()
+
+
+async def test_a_worker_that_loses_its_listener_begins_again(
+    fresh_work: UnitOfWork, fresh_url: URL
+) -> None:
+    done = asyncio.Event()
+
+    async def probe(payload: Mapping[str, Any]) -> None:
+        done.set()
+
+    worker = _Unlucky(fresh_url, {"probe": probe}, (), SystemClock())
+    running = asyncio.create_task(worker.run())
+    try:
+        async with fresh_work.begin_platform():
+            fresh_work.enqueue("probe", {})
+        await asyncio.wait_for(done.wait(), 30)
+    finally:
+        worker.stop()
+        await asyncio.wait_for(running, 30)
+    assert worker.runs == 2

@@ -35,7 +35,7 @@ def create_engine(url: str | URL, *, pool_size: int = 8) -> AsyncEngine:
         normalize_url(url) if isinstance(url, str) else url,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=5,
+        pool_timeout=10,
         pool_pre_ping=False,
         pool_recycle=1800,
         pool_use_lifo=True,

@@ -24,10 +24,11 @@ from pgqueuer.models import Job, Schedule
 from pgqueuer.queries import Queries
 from sqlalchemy import URL
 
-from app.infra.db.engine import DRIVER_ERRORS, asyncpg_arguments
+from app.infra.db.engine import asyncpg_arguments
 from app.infra.jobs.queue import encode_payload
 from app.infra.telemetry.metrics import JOB_RUNS, JOB_SECONDS
 from app.kernel.clock import Clock
+from app.kernel.errors import BillingError
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +72,8 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._run_once()
-            except (OSError, RuntimeError, *DRIVER_ERRORS) as error:
-                log.warning("jobs.worker_lost", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
+                log.warning("jobs.worker_lost", error=type(error).__name__, detail=str(error)[:200])
             if not self._stopping.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _REBUILD_DELAY_SECONDS)
@@ -169,6 +170,11 @@ def _observed(name: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
             try:
                 with JOB_SECONDS.labels(name).time():
                     await handler(payload)
+            except BillingError as refusal:
+                # A refusal of our own is expected, like a notice that another worker sends.
+                JOB_RUNS.labels(name, "refused").inc()
+                log.info("jobs.refused", attempt=job.attempts, code=refusal.code)
+                raise
             except Exception:
                 JOB_RUNS.labels(name, "failed").inc()
                 log.warning("jobs.failed", attempt=job.attempts, exc_info=True)

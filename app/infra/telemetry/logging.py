@@ -9,6 +9,11 @@ from structlog.typing import EventDict, WrappedLogger
 
 from app.infra.telemetry.context import request_id
 
+# Tracebacks without local variables: those hold secrets, and printing them takes seconds.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 
 def _with_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     current = request_id.get()
@@ -27,9 +32,13 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"], *, js
         _with_request_id,
     ]
     final: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer()]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     structlog.configure(
         processors=[*shared, *final],
