@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from app.infra.http.edge import MAX_BODY_BYTES, has_nul
+from tests.factories.people import an_email, an_owner
 from tests.support.service import Service
 
 
@@ -135,3 +136,21 @@ async def test_metrics_are_served(client: httpx.AsyncClient) -> None:
     await client.get("/health/live")
     answer = await client.get("/metrics")
     assert "http_request_seconds_bucket" in answer.text
+
+
+async def test_a_422_speaks_of_values_and_not_of_python(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    answer = await client.post(
+        "/api/v1/auth/register", json={"email": "nobody", "password": "x", "name": "x"}
+    )
+    assert answer.status_code == 422
+    assert not any(fault["msg"].startswith("Value error") for fault in answer.json()["errors"])
+    owner = await an_owner(service)
+    answer = await owner.client.post(
+        f"/api/v1/organizations/{owner.id}/invites", json={"email": an_email(), "role": "king"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["msg"] == (
+        "Input should be 'admin', 'billing', 'member' or 'viewer'"
+    )

@@ -7,6 +7,7 @@ never the input; anything that is not ours is a 500 without detail.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -46,6 +47,8 @@ CODE_OF_STATUS = {
 }
 
 DATABASE_RETRY_SECONDS = 2
+
+_ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
 
 
 class DatabaseUnavailable(errors.Unavailable):
@@ -97,7 +100,7 @@ def validation_problem(found: Sequence[Mapping[str, Any]]) -> Response:
     shown = [
         {
             "loc": [part if isinstance(part, int) else str(part)[:100] for part in item["loc"]],
-            "msg": str(item["msg"])[:300],
+            "msg": _for_people(str(item["msg"]))[:300],
             "type": item["type"],
         }
         for item in found
@@ -105,6 +108,11 @@ def validation_problem(found: Sequence[Mapping[str, Any]]) -> Response:
     return problem(
         422, "validation_failed", "The request does not fit the schema.", extra={"errors": shown}
     )
+
+
+def _for_people(message: str) -> str:
+    """Pydantic's message without its prefix and without the way Python writes an enum."""
+    return _ENUM_MEMBER.sub(r"\1", message.removeprefix("Value error, "))
 
 
 def internal_problem() -> Response:

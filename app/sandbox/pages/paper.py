@@ -26,7 +26,7 @@ def pdf(invoice: Doc) -> bytes:
         f"{amounts.shown(-discount['amount'], currency):>14}   Discount"
         for discount in invoice["total_discount_amounts"]
     ]
-    rows += ["", f"{amounts.shown(invoice['amount_due'], currency):>14}   Amount due"]
+    rows += ["", f"{amounts.shown(invoice['amount_remaining'], currency):>14}   Amount due"]
     text = "".join(f"({_escaped(row)}) Tj T*\n" for row in rows)
     content = f"BT /F1 11 Tf 16 TL 56 780 Td\n{text}ET".encode("latin-1", "replace")
     return _assembled(
