@@ -88,6 +88,8 @@ class UsageEvent(TenantTable):
     price_reference: Mapped[str | None]
     price_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
     user_id: Mapped[str | None]
+    api_key_id: Mapped[UUID | None]
+    reservation_id: Mapped[UUID | None]
     debate_id: Mapped[str | None]
     agent: Mapped[str | None]
     workspace: Mapped[str | None]

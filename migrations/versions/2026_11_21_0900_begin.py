@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 from app.infra.jobs.schema import install_statements, uninstall_statements
-from app.usage.ddl import DEFAULT_PARTITION, RECORD
+from app.usage.ddl import DEFAULT_PARTITION
 
 revision = "0001"
 down_revision = None
@@ -786,13 +786,11 @@ def upgrade() -> None:
         op.f("ix_refresh_tokens_session_id"), "refresh_tokens", ["session_id"], unique=False
     )
     op.execute(DEFAULT_PARTITION)
-    op.get_bind().exec_driver_sql(RECORD)
     run_script(install_statements())
 
 
 def downgrade() -> None:
     run_script(uninstall_statements())
-    op.execute("drop function if exists usage_record")
     op.drop_index(op.f("ix_refresh_tokens_session_id"), table_name="refresh_tokens")
     op.drop_index(op.f("ix_refresh_tokens_expires_at"), table_name="refresh_tokens")
     op.drop_table("refresh_tokens")

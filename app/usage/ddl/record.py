@@ -1,4 +1,4 @@
-"""What the database needs beyond tables: the default partition and the function that writes.
+"""The function that writes usage.
 
 One call of `usage_record` is one statement and one transaction: it checks that the caller's
 copies of plan and prices are current, grants what hard limits allow, inserts what is new, and
@@ -10,14 +10,6 @@ flushes wait for one another and never in a circle.
 """
 
 from __future__ import annotations
-
-from sqlalchemy import Connection, MetaData, event
-
-from app.infra.db.base import metadata
-
-DEFAULT_PARTITION = """
-create table if not exists usage_events_default partition of usage_events default
-"""
 
 # Bytes of organization ids and "C" order of metrics are how Python sorts counters.
 RECORD = """
@@ -380,16 +372,3 @@ begin
 end
 $body$
 """
-
-
-def _create(target: MetaData, connection: Connection, **_: object) -> None:
-    connection.exec_driver_sql(DEFAULT_PARTITION)
-    connection.exec_driver_sql(RECORD)
-
-
-def _drop(target: MetaData, connection: Connection, **_: object) -> None:
-    connection.exec_driver_sql("drop function if exists usage_record")
-
-
-event.listen(metadata, "after_create", _create)
-event.listen(metadata, "before_drop", _drop)

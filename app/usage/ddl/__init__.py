@@ -1,0 +1,43 @@
+"""What the database needs beyond tables: the default partition and the functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, MetaData, event
+
+from app.infra.db.base import metadata
+from app.usage.ddl.gate import GATE
+from app.usage.ddl.record import RECORD
+
+DEFAULT_PARTITION = """
+create table if not exists usage_events_default partition of usage_events default
+"""
+
+FUNCTIONS = {"usage_gate": GATE, "usage_record": RECORD}
+
+
+def install(execute: Callable[[str], object]) -> None:
+    """Put every function in place; those with another signature go first."""
+    uninstall(execute)
+    for text in FUNCTIONS.values():
+        execute(text)
+
+
+def uninstall(execute: Callable[[str], object]) -> None:
+    """Drop every function."""
+    for name in FUNCTIONS:
+        execute(f"drop function if exists {name}")
+
+
+def _create(target: MetaData, connection: Connection, **_: object) -> None:
+    connection.exec_driver_sql(DEFAULT_PARTITION)
+    install(connection.exec_driver_sql)
+
+
+def _drop(target: MetaData, connection: Connection, **_: object) -> None:
+    uninstall(connection.exec_driver_sql)
+
+
+event.listen(metadata, "after_create", _create)
+event.listen(metadata, "before_drop", _drop)
