@@ -1,0 +1,131 @@
+"""What must always hold of usage, as SQL that returns a row for each place where it does not.
+
+Each takes `:organization_id`, null for all. Sums over raw rows: for tests, for operators who
+suspect something, not for every minute.
+"""
+
+from __future__ import annotations
+
+_ONLY = "(cast(:organization_id as uuid) is null or organization_id = :organization_id)"
+
+_COUNTS = f"""
+    select organization_id, window_start, occurred_at, c.key as metric,
+        coalesce(kind, 'sum') as kind, coalesce(c.value ->> kind, c.value #>> '{{}}') as value
+    from usage_events
+    cross join lateral jsonb_each(counted) as c
+    left join lateral (
+        select jsonb_object_keys(case jsonb_typeof(c.value) when 'object' then c.value end) as kind
+    ) as k on true
+    where voided_at is null and {_ONLY}
+"""
+"""What each event that stands counts towards which metric of which window, and how."""
+
+_FIGURES = [
+    "events",
+    "quantity",
+    "tokens_in",
+    "tokens_out",
+    "cached_tokens",
+    "cost_usd",
+    "unpriced",
+]
+
+_FIGURES_OF_EVENTS = """count(*) as events, sum(quantity) as quantity,
+        sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+        sum(cached_tokens) as cached_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
+        count(*) filter (where cost_usd is null) as unpriced"""
+
+
+def _differing(raw: str, table: str, keys: str, figures: list[str]) -> str:
+    """Rows of *table* whose figures are not those of *raw*, and rows that are in one of them only.
+
+    A row of zeros is as good as none: voids leave those behind.
+    """
+    raws = ", ".join(f"coalesce(raw.{name}, 0)" for name in figures)
+    kept = ", ".join(f"coalesce(kept.{name}, 0)" for name in figures)
+    return f"""
+    with raw as ({raw}),
+    kept as (select {keys}, {", ".join(figures)} from {table} where {_ONLY})
+    select {keys}, array[{raws}]::numeric[] as counted, array[{kept}]::numeric[] as kept
+    from raw full join kept using ({keys})
+    where ({raws}) is distinct from ({kept})
+    """
+
+
+INVARIANTS = {
+    "hours are the sums of their events": _differing(
+        f"""select organization_id, date_trunc('hour', occurred_at, 'UTC') as hour, event_type,
+            coalesce(provider, '') as provider, coalesce(model, '') as model, {_FIGURES_OF_EVENTS}
+        from usage_events where voided_at is null and {_ONLY} group by 1, 2, 3, 4, 5""",
+        "usage_hourly",
+        "organization_id, hour, event_type, provider, model",
+        _FIGURES,
+    ),
+    "days are the sums of their events": _differing(
+        f"""select organization_id, (occurred_at at time zone 'UTC')::date as day,
+            d.dimension, d.value, {_FIGURES_OF_EVENTS}
+        from usage_events
+        cross join lateral (
+            values ('agent', agent), ('debate', debate_id), ('user', user_id),
+                ('workspace', workspace)
+        ) as d (dimension, value)
+        where d.value is not null and voided_at is null and {_ONLY} group by 1, 2, 3, 4""",
+        "usage_daily",
+        "organization_id, day, dimension, value",
+        _FIGURES,
+    ),
+    "months are the sums of their events": _differing(
+        f"""select organization_id, to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month,
+            sum(quantity) filter (where event_type = 'debate') as debates,
+            sum(quantity) filter (where event_type = 'api_call') as api_calls,
+            sum(tokens_in + tokens_out) as total_tokens, sum(cost_usd) as total_cost,
+            count(*) as events, sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+            count(*) filter (where cost_usd is null) as unpriced
+        from usage_events where voided_at is null and {_ONLY} group by 1, 2""",
+        "usage_monthly",
+        "organization_id, month",
+        [
+            "debates",
+            "api_calls",
+            "total_tokens",
+            "total_cost",
+            "events",
+            "tokens_in",
+            "tokens_out",
+            "unpriced",
+        ],
+    ),
+    "counters are what their window's events count": _differing(
+        f"""select organization_id, metric, window_start,
+            case min(kind)
+                when 'max' then max(value::numeric)
+                when 'latest' then
+                    (array_agg(value::numeric order by occurred_at desc, value::numeric desc))[1]
+                else sum(value::numeric)
+            end as used
+        from ({_COUNTS}) as counts where kind <> 'unique' group by 1, 2, 3
+        union all
+        select organization_id, metric, window_start, count(distinct value)
+        from ({_COUNTS}) as counts where kind = 'unique' group by 1, 2, 3""",
+        "usage_counters",
+        "organization_id, metric, window_start",
+        ["used"],
+    ),
+    "values are those that their window's events have": _differing(
+        f"""select organization_id, metric, window_start, value::uuid as value_hash,
+            count(*) as events
+        from ({_COUNTS}) as counts where kind = 'unique' group by 1, 2, 3, 4""",
+        "usage_values",
+        "organization_id, metric, window_start, value_hash",
+        ["events"],
+    ),
+    "every event has its permanent key": f"""
+        select organization_id, id from usage_events where {_ONLY}
+        except
+        select organization_id, event_id from usage_keys where {_ONLY}
+    """,
+    "no key has two events": f"""
+        select organization_id, event_key, count(*) from usage_events where {_ONLY}
+        group by 1, 2 having count(*) > 1
+    """,
+}

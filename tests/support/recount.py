@@ -1,0 +1,42 @@
+"""Whether everything that is kept equals what the raw rows say, by the invariants of usage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.infra.db.engine import create_engine
+from app.kernel.ids import OrganizationId
+from app.usage.invariants import INVARIANTS
+from tests.support.service import Service
+
+
+async def broken(
+    service: Service, organization_id: OrganizationId | None = None
+) -> Mapping[str, list[Any]]:
+    """The invariants that do not hold for an organization, or for any, and where they do not."""
+    async with service.work.begin_platform() as session:
+        return await _broken(session, organization_id)
+
+
+async def broken_at(url: URL) -> Mapping[str, list[Any]]:
+    """As `broken`, for a database whose service is another process."""
+    engine = create_engine(url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            return await _broken(connection, None)
+    finally:
+        await engine.dispose()
+
+
+async def _broken(
+    on: AsyncSession | AsyncConnection, organization_id: OrganizationId | None
+) -> dict[str, list[Any]]:
+    found = {
+        name: list((await on.execute(text(sql), {"organization_id": organization_id})).all())
+        for name, sql in INVARIANTS.items()
+    }
+    return {name: rows for name, rows in found.items() if rows}
