@@ -60,3 +60,26 @@ class PeriodTurnedAround(Malformed):
     """until must come after since."""
 
     code = "period_turned_around"
+
+
+class SpendLimitNotFound(NotFound):
+    """There is no such limit on spending."""
+
+    code = "spend_limit_not_found"
+
+
+class BudgetExceeded(PaymentRequired):
+    """A budget of {limit} USD refuses this: {spent} are spent, {held} held ({reason})."""
+
+    code = "budget_exceeded"
+    shown = (
+        "budget_id",
+        "scope",
+        "subject",
+        "reason",
+        "limit",
+        "spent",
+        "held",
+        "remaining",
+        "requested",
+    )

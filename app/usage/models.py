@@ -1,15 +1,17 @@
-"""Events, their permanent keys, rollups and counters."""
+"""Events, their permanent keys, rollups, counters, and what spending is held against."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
     Date,
+    ForeignKeyConstraint,
     Index,
     LargeBinary,
     Numeric,
@@ -22,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import TenantTable
 from app.usage import ddl  # noqa: F401 - the default partition and the writing function
+from app.usage.spend import SpendPeriod, SpendScope
 
 COST_PLACES = 18
 
@@ -29,6 +32,10 @@ Cost = Annotated[Decimal, mapped_column(Numeric(38, COST_PLACES))]
 """A price of ten decimal places times a millionth of a token count is exact in 18."""
 
 Quantity = Annotated[Decimal, mapped_column(Numeric(38, 12))]
+
+
+def _listed(words: type[StrEnum]) -> str:
+    return ", ".join(f"'{word.value}'" for word in words)
 
 
 class _Keyed(TenantTable):
@@ -179,3 +186,67 @@ class UsageValue(_Keyed):
     window_start: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-17)
     value_hash: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-16)
     events: Mapped[int]
+
+
+class SpendLimit(TenantTable):
+    """A bound on what part of an organization may spend in a period; its id is the budget's.
+
+    `soft_usd` and `hard_usd` are amounts beyond which spending is refused, to callers without
+    `budgets.exceed` and to everybody. Events are posted from `counts_from` on: the beginning of
+    the period in which the limit was made, whose spending was counted then.
+    """
+
+    __tablename__ = "spend_limits"
+    __table_args__ = (
+        Index("ix_spend_limits_subject", "organization_id", "scope", "subject"),
+        CheckConstraint(f"scope in ({_listed(SpendScope)})", name="scope_is_known"),
+        CheckConstraint(f"period in ({_listed(SpendPeriod)})", name="period_is_known"),
+        CheckConstraint("amount_usd >= 0", name="amount_not_negative"),
+    )
+
+    scope: Mapped[str]
+    subject: Mapped[str]
+    period: Mapped[str]
+    amount_usd: Mapped[Cost]
+    soft_usd: Mapped[Cost | None]
+    hard_usd: Mapped[Cost | None]
+    thresholds: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric(9, 6)))
+    auto_suspend: Mapped[bool]
+    suspended_at: Mapped[datetime | None]
+    suspended_until: Mapped[datetime | None]
+    counts_from: Mapped[datetime]
+    is_active: Mapped[bool]
+
+
+class SpendOverride(TenantTable):
+    """For a while, a limit does not refuse: one caller, or anybody where none is named."""
+
+    __tablename__ = "spend_overrides"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "limit_id"], ["spend_limits.organization_id", "spend_limits.id"]
+        ),
+        Index("ix_spend_overrides_limit_id", "organization_id", "limit_id"),
+    )
+
+    limit_id: Mapped[UUID]
+    user_id: Mapped[str | None]
+    until: Mapped[datetime]
+
+
+class Spend(_Keyed):
+    """What a limit's period has seen: posted by events, held by reservations.
+
+    `announced` is the highest fraction of the amount that was announced, `reached_at` when the
+    whole of it was spent for the first time; neither goes back.
+    """
+
+    __tablename__ = "spend"
+    __table_args__ = (CheckConstraint("held >= 0", name="held_not_negative"),)
+
+    limit_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-18)
+    period_start: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-17)
+    posted: Mapped[Cost]
+    held: Mapped[Cost]
+    announced: Mapped[Decimal] = mapped_column(Numeric(9, 6))
+    reached_at: Mapped[datetime | None]

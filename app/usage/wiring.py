@@ -14,10 +14,12 @@ from app.pricing.service import PriceService
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.partitions import PartitionRepository
 from app.usage.repository.reading import UsageRepository
+from app.usage.repository.spend import SpendRepository
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
+from app.usage.service.spend_limits import SpendLimits
 from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenants
 from app.usage.service.usage import UsageService
@@ -41,6 +43,7 @@ def register(services: Services) -> None:
             work, CorrectionRepository(work), reader, catalogs, prices, services[AuditLog], clock
         ),
     )
+    services.add(SpendLimits, SpendLimits(work, SpendRepository(work), clock))
     partitions = services.add(Partitions, Partitions(work, PartitionRepository(work), clock))
     ingest = services.add(
         UsageIngest, UsageIngest(services[URL], catalogs, prices, tenants, notices, clock)

@@ -9,12 +9,20 @@ from sqlalchemy import Connection, MetaData, event
 from app.infra.db.base import metadata
 from app.usage.ddl.gate import GATE
 from app.usage.ddl.record import RECORD
+from app.usage.ddl.spend import PERIOD_END, PERIOD_START, SPEND_LOCK, SPEND_POST
 
 DEFAULT_PARTITION = """
 create table if not exists usage_events_default partition of usage_events default
 """
 
-FUNCTIONS = {"usage_gate": GATE, "usage_record": RECORD}
+FUNCTIONS = {
+    "usage_gate": GATE,
+    "usage_period_start": PERIOD_START,
+    "usage_period_end": PERIOD_END,
+    "usage_spend_lock": SPEND_LOCK,
+    "usage_spend_post": SPEND_POST,
+    "usage_record": RECORD,
+}
 
 
 def install(execute: Callable[[str], object]) -> None:

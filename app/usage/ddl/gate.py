@@ -21,3 +21,6 @@ $body$ select get_byte(uuid_send(p_organization_id), 15) % {GATES} $body$
 
 ALONE = f"select pg_advisory_xact_lock({GATE_CLASS}, usage_gate(:organization_id))"
 """First in the transaction of whoever recounts; everybody else waits for its end."""
+
+SHARED = f"select pg_advisory_xact_lock_shared({GATE_CLASS}, usage_gate(:organization_id))"
+"""First in the transaction of whoever moves what a recount counts."""
