@@ -10,6 +10,7 @@ from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
 from app.subscriptions.router import router as subscriptions
+from app.usage import export_router
 from app.usage import router as usage
 from app.webhooks.router import router as webhooks
 
@@ -17,6 +18,7 @@ API_PREFIX = "/api/v1"
 
 FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.ingest,
+    export_router.router,  # before usage: /usage/events/export is not an id
     usage.quotas,
     usage.router,
     usage.costs,

@@ -83,3 +83,9 @@ class BudgetExceeded(PaymentRequired):
         "remaining",
         "requested",
     )
+
+
+class ExportsBusy(Unavailable):
+    """Other exports are running; this one can begin when they are done."""
+
+    code = "exports_busy"

@@ -50,7 +50,7 @@ EventName = Annotated[
 ]
 
 
-async def _filter(
+async def event_filter(
     type: Word = None,  # noqa: A002 - the name of the query parameter
     since: Since = None,
     until: Until = None,
@@ -114,7 +114,7 @@ async def record_usage_batch(request: Request) -> Response:
 async def list_usage_events(
     usage: Usage,
     principal: Reader,
-    shown: Annotated[EventFilter, Depends(_filter)],
+    shown: Annotated[EventFilter, Depends(event_filter)],
     paging: Paging,
 ) -> PageOut[UsageEventOut]:
     """Events by when they happened, latest first; voided ones are marked."""

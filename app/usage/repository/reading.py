@@ -35,6 +35,32 @@ def happened_within(since: datetime, until: datetime) -> ColumnElement[bool]:
     )
 
 
+def matching(organization_id: OrganizationId, shown: EventFilter) -> list[ColumnElement[bool]]:
+    """The conditions of a filter; its stretch of time narrows both ids and partitions."""
+    conditions = [UsageEvent.organization_id == organization_id]
+    if shown.since is not None:
+        conditions += [
+            UsageEvent.id >= first_id_at(shown.since),
+            UsageEvent.occurred_at >= shown.since,
+        ]
+    if shown.until is not None:
+        conditions += [
+            UsageEvent.id < first_id_at(shown.until + _MILLISECOND),
+            UsageEvent.occurred_at < shown.until,
+        ]
+    for column, value in (
+        (UsageEvent.event_type, shown.type),
+        (UsageEvent.debate_id, shown.debate_id),
+        (UsageEvent.workspace, shown.workspace),
+        (UsageEvent.agent, shown.agent),
+        (UsageEvent.model, shown.model),
+        (UsageEvent.user_id, shown.user_id),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    return conditions
+
+
 _SUMS = (
     func.count(),
     func.coalesce(func.sum(UsageEvent.quantity), 0),
@@ -121,26 +147,7 @@ class UsageRepository(Repository):
         self, organization_id: OrganizationId, shown: EventFilter, request: PageRequest
     ) -> Page[UsageEvent]:
         """Events by when they happened, latest first; voided ones too."""
-        query = select(UsageEvent).where(UsageEvent.organization_id == organization_id)
-        if shown.since is not None:
-            query = query.where(
-                UsageEvent.id >= first_id_at(shown.since), UsageEvent.occurred_at >= shown.since
-            )
-        if shown.until is not None:
-            query = query.where(
-                UsageEvent.id < first_id_at(shown.until + _MILLISECOND),
-                UsageEvent.occurred_at < shown.until,
-            )
-        for column, value in (
-            (UsageEvent.event_type, shown.type),
-            (UsageEvent.debate_id, shown.debate_id),
-            (UsageEvent.workspace, shown.workspace),
-            (UsageEvent.agent, shown.agent),
-            (UsageEvent.model, shown.model),
-            (UsageEvent.user_id, shown.user_id),
-        ):
-            if value is not None:
-                query = query.where(column == value)
+        query = select(UsageEvent).where(*matching(organization_id, shown))
         return await self.page(query, request, UsageEvent.id, lambda event: event.id)
 
     async def hours(

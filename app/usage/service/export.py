@@ -1,0 +1,95 @@
+"""Everything an organization recorded, handed out a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.infra.db.unit_of_work import UnitOfWork
+from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId
+from app.usage.domain import NEWEST, EventFilter
+from app.usage.errors import ExportsBusy
+from app.usage.repository.export import ExportRepository
+
+Rows = Sequence[Mapping[Any, Any]]
+
+PAGE_ROWS = 500
+AT_ONCE = 4
+_AT_ONCE_EACH = 2
+_RETRY_SECONDS = 15
+
+
+class Export:
+    """One export under way. Whoever opened it closes it, or its place stays taken."""
+
+    def __init__(
+        self, exports: UsageExports, organization_id: OrganizationId, shown: EventFilter
+    ) -> None:
+        self._exports = exports
+        self._organization_id = organization_id
+        self._shown = shown
+        self._first: Rows = ()
+        self._is_open = True
+
+    async def begin(self) -> None:
+        """Read the first page, so that a failure is told before the answer has begun."""
+        self._first = await self._exports.page(self._organization_id, self._shown, None)
+
+    async def pages(self) -> AsyncGenerator[Rows, None]:
+        """The events, oldest first. Nothing is held between two pages."""
+        rows = self._first
+        while rows:
+            yield rows
+            if len(rows) < PAGE_ROWS:
+                return
+            rows = await self._exports.page(self._organization_id, self._shown, rows[-1]["id"])
+
+    def close(self) -> None:
+        """Give the place back. The second call does nothing."""
+        if self._is_open:
+            self._is_open = False
+            self._exports.leave(self._organization_id)
+
+
+class UsageExports:
+    """Exports of a process: few at a time, so that they leave the pool to everybody else.
+
+    Each page is a unit of its own. A cursor would hold a connection and a snapshot for as long as
+    the slowest client reads, and keep VACUUM from the counters meanwhile. Events are never edited
+    and ids order them by when they happened, so pages add up to the same; what is recorded or
+    voided during an export may be in it or not.
+    """
+
+    def __init__(self, work: UnitOfWork, events: ExportRepository, clock: Clock) -> None:
+        self._work = work
+        self._events = events
+        self._clock = clock
+        self._running: dict[OrganizationId, int] = {}
+
+    async def open(self, organization_id: OrganizationId, shown: EventFilter) -> Export:
+        """Begin an export of what *shown* selects. Raises `ExportsBusy`."""
+        own = self._running.get(organization_id, 0)
+        if own >= _AT_ONCE_EACH or sum(self._running.values()) >= AT_ONCE:
+            raise ExportsBusy(retry_after_seconds=_RETRY_SECONDS)
+        self._running[organization_id] = own + 1
+        if shown.until is None:
+            # Without an end an export could run behind the events that keep arriving.
+            shown = replace(shown, until=self._clock.now() + NEWEST)
+        export = Export(self, organization_id, shown)
+        try:
+            await export.begin()
+        except BaseException:
+            export.close()
+            raise
+        return export
+
+    async def page(self, organization_id: OrganizationId, shown: EventFilter, after: Any) -> Rows:
+        async with self._work.begin(organization_id):
+            return list(await self._events.following(organization_id, shown, after, PAGE_ROWS))
+
+    def leave(self, organization_id: OrganizationId) -> None:
+        left = self._running.pop(organization_id) - 1
+        if left:
+            self._running[organization_id] = left
