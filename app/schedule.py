@@ -7,6 +7,8 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("auth.forget_expired", "*/15 * * * *"),
     Scheduled("usage.price_waiting", "*/15 * * * *"),
     Scheduled("usage.make_partitions", "10 3 * * *"),
+    Scheduled("usage.fold_hours", "40 3 * * *"),
+    Scheduled("usage.fold_all_hours", "40 4 1 * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

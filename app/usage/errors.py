@@ -62,6 +62,13 @@ class PeriodTurnedAround(Malformed):
     code = "period_turned_around"
 
 
+class FinerThanKept(Malformed):
+    """Usage before {kept_from:%Y-%m-%d} is kept by day; ask for whole days of it."""
+
+    code = "finer_than_kept"
+    shown = ("kept_from",)
+
+
 class SpendLimitNotFound(NotFound):
     """There is no such limit on spending."""
 

@@ -1,6 +1,7 @@
 """What must always hold of usage, as SQL that returns a row for each place where it does not.
 
-Each takes `:organization_id`, null for all. Sums over raw rows: for tests, for operators who
+Each takes `:organization_id`, null for all; hours before `:hours_from`, null for never, may have
+been folded into days and are compared as such. Sums over raw rows: for tests, for operators who
 suspect something, not for every minute.
 """
 
@@ -19,6 +20,14 @@ _COUNTS = f"""
     where voided_at is null and {_ONLY}
 """
 """What each event that stands counts towards which metric of which window, and how."""
+
+
+def _hour(of: str) -> str:
+    return (
+        f"date_trunc(case when {of} < cast(:hours_from as timestamptz) then 'day' else 'hour' end,"
+        f" {of}, 'UTC')"
+    )
+
 
 _FIGURES = [
     "events",
@@ -54,10 +63,12 @@ def _differing(raw: str, table: str, keys: str, figures: list[str]) -> str:
 
 INVARIANTS = {
     "hours are the sums of their events": _differing(
-        f"""select organization_id, date_trunc('hour', occurred_at, 'UTC') as hour, event_type,
+        f"""select organization_id, {_hour("occurred_at")} as hour, event_type,
             coalesce(provider, '') as provider, coalesce(model, '') as model, {_FIGURES_OF_EVENTS}
         from usage_events where voided_at is null and {_ONLY} group by 1, 2, 3, 4, 5""",
-        "usage_hourly",
+        f"""(select organization_id, {_hour("hour")} as hour, event_type, provider, model,
+            {", ".join(f"sum({name}) as {name}" for name in _FIGURES)}
+        from usage_hourly group by 1, 2, 3, 4, 5) as hours""",
         "organization_id, hour, event_type, provider, model",
         _FIGURES,
     ),

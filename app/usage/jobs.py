@@ -3,6 +3,7 @@
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.usage.service.corrections import UsageCorrections
+from app.usage.service.folding import Folding
 from app.usage.service.partitions import Partitions
 
 
@@ -16,7 +17,19 @@ async def make_partitions(payload: Payload, services: Services) -> None:
     await services[Partitions].make()
 
 
+async def fold_hours(payload: Payload, services: Services) -> None:
+    """Fold the hours of days that came of age lately."""
+    await services[Folding].fold_recent()
+
+
+async def fold_all_hours(payload: Payload, services: Services) -> None:
+    """Fold whatever a late void or backfill left by the hour, however long ago."""
+    await services[Folding].fold_all()
+
+
 JOBS = {
     "usage.price_waiting": price_waiting,
     "usage.make_partitions": make_partitions,
+    "usage.fold_hours": fold_hours,
+    "usage.fold_all_hours": fold_all_hours,
 }

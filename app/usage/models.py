@@ -113,7 +113,11 @@ class UsageEvent(TenantTable):
 
 
 class UsageHour(_Keyed):
-    """What happened in an hour, by type, provider and model; `''` stands for none."""
+    """What happened in an hour, by type, provider and model; `''` stands for none.
+
+    The hours of a day older than `kept.HOURS_KEPT` are one row at its midnight. Sums over whole
+    days are the same before and after, and a void that arrives later may still use its own hour.
+    """
 
     __tablename__ = "usage_hourly"
 

@@ -163,7 +163,8 @@ async def usage_timeseries(
 ) -> TimeseriesOut:
     """Usage by hour, day, week or month, in UTC; buckets without usage are left out.
 
-    The stretch is widened to whole hours, and to whole days for workspaces, agents and users.
+    The stretch is widened to whole hours, and to whole days for workspaces, agents and users and
+    before the last 90 days, which are kept by day (422 `finer_than_kept` by the hour).
     """
     period, points = await usage.timeseries(
         principal.organization, since, until, granularity, group_by

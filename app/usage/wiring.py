@@ -13,11 +13,13 @@ from app.organizations.service import OrganizationService
 from app.pricing.service import PriceService
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.export import ExportRepository
+from app.usage.repository.folding import FoldingRepository
 from app.usage.repository.partitions import PartitionRepository
 from app.usage.repository.reading import UsageRepository
 from app.usage.repository.spend import SpendRepository
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.export import UsageExports
+from app.usage.service.folding import Folding
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
@@ -47,6 +49,7 @@ def register(services: Services) -> None:
     )
     services.add(SpendLimits, SpendLimits(work, SpendRepository(work), clock))
 
+    services.add(Folding, Folding(work, FoldingRepository(work), clock))
     services.add(UsageExports, UsageExports(work, ExportRepository(work), clock))
     partitions = services.add(Partitions, Partitions(work, PartitionRepository(work), clock))
     ingest = services.add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import URL, text
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app.infra.db.engine import create_engine
 from app.kernel.ids import OrganizationId
 from app.usage.invariants import INVARIANTS
+from app.usage.kept import hours_kept_from
 from tests.support.service import Service
 
 
@@ -19,7 +21,7 @@ async def broken(
 ) -> Mapping[str, list[Any]]:
     """The invariants that do not hold for an organization, or for any, and where they do not."""
     async with service.work.begin_platform() as session:
-        return await _broken(session, organization_id)
+        return await _broken(session, organization_id, hours_kept_from(service.clock.now()))
 
 
 async def broken_at(url: URL) -> Mapping[str, list[Any]]:
@@ -27,16 +29,20 @@ async def broken_at(url: URL) -> Mapping[str, list[Any]]:
     engine = create_engine(url, pool_size=1)
     try:
         async with engine.connect() as connection:
-            return await _broken(connection, None)
+            return await _broken(connection, None, None)
     finally:
         await engine.dispose()
 
 
 async def _broken(
-    on: AsyncSession | AsyncConnection, organization_id: OrganizationId | None
+    on: AsyncSession | AsyncConnection,
+    organization_id: OrganizationId | None,
+    hours_from: datetime | None,
 ) -> dict[str, list[Any]]:
-    found = {
-        name: list((await on.execute(text(sql), {"organization_id": organization_id})).all())
-        for name, sql in INVARIANTS.items()
-    }
+    found: dict[str, list[Any]] = {}
+    for name, sql in INVARIANTS.items():
+        statement = text(sql)
+        given = {"organization_id": organization_id, "hours_from": hours_from}
+        asked = {key: given[key] for key in given if f":{key}" in sql}
+        found[name] = list((await on.execute(statement, asked)).all())
     return {name: rows for name, rows in found.items() if rows}

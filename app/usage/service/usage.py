@@ -3,7 +3,7 @@ the ends of a stretch that cut an hour or a day are added up from the events."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from uuid import UUID
 
@@ -27,7 +27,8 @@ from app.usage.domain import (
     Summary,
     sums_by,
 )
-from app.usage.errors import EventNotFound, PeriodTurnedAround, UnknownMetric
+from app.usage.errors import EventNotFound, FinerThanKept, PeriodTurnedAround, UnknownMetric
+from app.usage.kept import DAY, hours_kept_from, whole, whole_as_kept, widened, widened_as_kept
 from app.usage.models import UsageEvent
 from app.usage.repository.reading import DIMENSIONS, UsageRepository
 from app.usage.service.flush import key_hash
@@ -36,8 +37,6 @@ from app.usage.service.tenants import Tenant, Tenants
 
 CREDITS = "credits"
 
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 _UNLIMITED = MetricLimit(None, LimitPolicy.SOFT)
 _THOUSAND = Decimal(1000)
 
@@ -102,10 +101,10 @@ class UsageService:
             period = await self._period(organization_id, since, until)
             rows = await self._rows(organization_id, period)
             by_dimension: dict[str, list[tuple[str, Figures]]] = {each: [] for each in DIMENSIONS}
-            whole, ends = _whole(period, _DAY)
-            if whole is not None:
+            days, ends = whole(period, DAY)
+            if days is not None:
                 for dimension, value, figures in await self._usage.days(
-                    organization_id, whole.start.date(), whole.end.date()
+                    organization_id, days.start.date(), days.end.date()
                 ):
                     by_dimension[dimension].append((value, figures))
             for end in ends:
@@ -136,12 +135,16 @@ class UsageService:
     ) -> tuple[Period, list[Point]]:
         """Sums by bucket, oldest first; empty buckets are left out.
 
-        The stretch is widened to whole hours, and to whole days for groups that are kept by day.
+        The stretch is widened to whole hours, and to whole days where or for what only those are
+        kept. Raises `FinerThanKept` for hours of days that have been folded.
         """
         async with self._work.begin(organization_id):
             period = await self._period(organization_id, since, until)
             by_day = group_by in DIMENSIONS and granularity != "hour"
-            period = _widened(period, _DAY if by_day else _HOUR)
+            now = self._clock.now()
+            if granularity == "hour" and period.start < hours_kept_from(now):
+                raise FinerThanKept(kept_from=hours_kept_from(now))
+            period = widened(period, DAY) if by_day else widened_as_kept(period, now)
             if group_by in DIMENSIONS:
                 named = (
                     await self._usage.day_buckets(
@@ -212,7 +215,7 @@ class UsageService:
         tenant = await self._tenants.current(organization_id)
         quotas = await self.quotas(organization_id)
         async with self._work.begin(organization_id):
-            day_rows = await self._rows(organization_id, Period(today, today + _DAY))
+            day_rows = await self._rows(organization_id, Period(today, today + DAY))
             month_rows = await self._rows(organization_id, month)
         return Dashboard(
             tier=tenant.plan,
@@ -255,10 +258,10 @@ class UsageService:
     async def _rows(
         self, organization_id: OrganizationId, period: Period
     ) -> list[tuple[str, str, str, Figures]]:
-        whole, ends = _whole(period, _HOUR)
+        stretches, ends = whole_as_kept(period, self._clock.now())
         rows: list[tuple[str, str, str, Figures]] = []
-        if whole is not None:
-            rows += await self._usage.hours(organization_id, whole.start, whole.end)
+        for each in stretches:
+            rows += await self._usage.hours(organization_id, each.start, each.end)
         for end in ends:
             rows += await self._usage.raw(organization_id, end.start, end.end)
         return rows
@@ -269,31 +272,6 @@ def _own_id(name: str) -> UUID | None:
         return decode_id("evt", name)
     except MalformedId:
         return None
-
-
-def _floor(instant: datetime, unit: timedelta) -> datetime:
-    origin = datetime(1970, 1, 1, tzinfo=UTC)
-    return instant - (instant - origin) % unit
-
-
-def _widened(period: Period, unit: timedelta) -> Period:
-    start, end = _floor(period.start, unit), _floor(period.end, unit)
-    return Period(start, end if end == period.end else end + unit)
-
-
-def _whole(period: Period, unit: timedelta) -> tuple[Period | None, list[Period]]:
-    """The whole units inside *period*, and the stretches at its ends that are not whole."""
-    first, last = _floor(period.start, unit), _floor(period.end, unit)
-    if first != period.start:
-        first += unit
-    if first >= last:
-        return None, [period]
-    ends = [
-        Period(start, end)
-        for start, end in ((period.start, first), (last, period.end))
-        if start < end
-    ]
-    return Period(first, last), ends
 
 
 def _measured(measure: Measure, tokens: tuple[int, int]) -> Decimal:
