@@ -23,6 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import routes
 from app.infra.http.docs import install_docs
 from app.infra.http.edge import Edge
+from app.infra.http.lane import Lane
 from app.infra.http.openapi import install_openapi
 from app.infra.http.problems import install_problem_handlers
 from app.infra.http.provide import Services
@@ -43,8 +44,16 @@ RFC 3339 in UTC. Errors are `application/problem+json` with a stable `code`.
 """
 
 
-def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
-    """The ASGI application. Without arguments it reads the environment (for uvicorn)."""
+def create_app(
+    settings: Settings | None = None,
+    services: Services | None = None,
+    *,
+    with_lane: bool = True,
+) -> FastAPI:
+    """The ASGI application. Without arguments it reads the environment (for uvicorn).
+
+    Without the lane every request takes the ordinary way, which answers the same.
+    """
     if services is None:
         settings = settings or Settings()
         configure_logging(settings.log_level, json=settings.env == "production")
@@ -80,7 +89,18 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Idempotent-Replayed", "Retry-After"],
         )
-    app.add_middleware(Edge, headers=_security_headers(settings), aliases=routes.ALIASES)
+    headers = _security_headers(settings)
+    app.add_middleware(Edge, headers=headers, aliases=routes.ALIASES)
+    if with_lane:
+        app.middleware_stack = Lane(
+            app.build_middleware_stack(),
+            services,
+            routes.HOT_OPERATIONS,
+            prefix=routes.API_PREFIX,
+            headers=headers,
+            aliases=routes.ALIASES,
+            is_shared=bool(settings.cors_origins),
+        )
     return app
 
 

@@ -6,11 +6,12 @@ from app.admin.router import router as admin
 from app.auth.router import router as auth
 from app.catalog.router import router as catalog
 from app.infra.http import health
+from app.infra.http.lane import HotOperation
 from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
 from app.subscriptions.router import router as subscriptions
-from app.usage import export_router
+from app.usage import export_router, hot
 from app.usage import router as usage
 from app.webhooks.router import router as webhooks
 
@@ -19,6 +20,7 @@ API_PREFIX = "/api/v1"
 FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.ingest,
     export_router.router,  # before usage: /usage/events/export is not an id
+    usage.standing,
     usage.quotas,
     usage.router,
     usage.costs,
@@ -34,6 +36,13 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
 )
 
 PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)
+
+HOT_OPERATIONS: tuple[tuple[str, str, HotOperation], ...] = (
+    ("POST", "/usage/events", hot.RECORD_EVENT),
+    ("POST", "/usage/events/batch", hot.RECORD_BATCH),
+    ("GET", "/billing/quota", hot.QUOTAS),
+)
+"""Served by the lane in front of the framework; each is declared by a route above as well."""
 
 ALIASES: tuple[tuple[str, str], ...] = (
     ("/api/billing/webhook", f"{API_PREFIX}/webhooks/stripe"),

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from app.infra.http.lane import HotRoute
 from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.infra.http.schemas import InstantIn, PageOut, Paging
 from app.kernel.principal import Permission, Principal
 from app.usage import cloudevents, hot
 from app.usage.domain import EventFilter
+from app.usage.hot_document import document
 from app.usage.schemas import (
     BatchOut,
     BreakdownOut,
@@ -20,7 +22,6 @@ from app.usage.schemas import (
     CheckOut,
     DashboardOut,
     EntitlementOut,
-    QuotaOut,
     QuotasOut,
     RecordedOut,
     SummaryOut,
@@ -32,8 +33,9 @@ from app.usage.service.corrections import UsageCorrections
 from app.usage.service.usage import UsageService
 from app.usage.wire import BATCH, EVENT
 
-ingest = APIRouter(prefix="/usage/events", tags=["usage"], route_class=hot.HotRoute)
+ingest = APIRouter(prefix="/usage/events", tags=["usage"], route_class=HotRoute)
 router = APIRouter(prefix="/usage", tags=["usage"])
+standing = APIRouter(prefix="/billing", tags=["usage"], route_class=HotRoute)
 quotas = APIRouter(prefix="/billing", tags=["usage"])
 costs = APIRouter(prefix="/costs", tags=["costs"])
 
@@ -69,7 +71,7 @@ async def event_filter(
     response_model=RecordedOut,
     responses={200: {"model": RecordedOut, "description": "A repeat; nothing was recorded."}},
     dependencies=[needs(Permission.USAGE_WRITE)],
-    openapi_extra=hot.document(
+    openapi_extra=document(
         EVENT,
         cloudevents.SINGLE,
         debate={
@@ -91,7 +93,7 @@ async def record_usage_event(request: Request) -> Response:
     and the first stays. Without an `id`, the `Idempotency-Key` header is the id. `cached_tokens`
     and `cache_write_tokens` are parts of `tokens_in`, `reasoning_tokens` of `tokens_out`.
     """
-    return await hot.record_event(request)
+    return await hot.RECORD_EVENT.answer(request)
 
 
 @ingest.post(
@@ -99,7 +101,7 @@ async def record_usage_event(request: Request) -> Response:
     status_code=200,
     response_model=BatchOut,
     dependencies=[needs(Permission.USAGE_WRITE)],
-    openapi_extra=hot.document(
+    openapi_extra=document(
         BATCH,
         cloudevents.BATCH,
         two={"value": {"events": [{"id": "a", "type": "debate"}, {"id": "b", "type": "tts"}]}},
@@ -107,7 +109,7 @@ async def record_usage_event(request: Request) -> Response:
 )
 async def record_usage_batch(request: Request) -> Response:
     """Record up to 1,000 events. Each is answered for itself; a wrong one does not stop the rest."""
-    return await hot.record_batch(request)
+    return await hot.RECORD_BATCH.answer(request)
 
 
 @router.get("/events", response_model=PageOut[UsageEventOut], status_code=200)
@@ -172,11 +174,15 @@ async def usage_timeseries(
     return TimeseriesOut.from_domain(period, points, granularity, group_by)
 
 
-@quotas.get("/quota", response_model=QuotasOut, status_code=200)
-async def list_quotas(usage: Usage, principal: Reader) -> QuotasOut:
+@standing.get(
+    "/quota",
+    response_model=QuotasOut,
+    status_code=200,
+    dependencies=[needs(Permission.USAGE_READ)],
+)
+async def list_quotas(request: Request) -> Response:
     """Every metric with its limit, what is used and held of it, and when it resets."""
-    found = await usage.quotas(principal.organization)
-    return QuotasOut(data=[QuotaOut.from_domain(quota) for quota in found])
+    return await hot.QUOTAS.answer(request)
 
 
 @quotas.get("/usage", response_model=DashboardOut, status_code=200)

@@ -6,12 +6,13 @@ whatever happens inside, the caller gets a problem document with the request's i
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Mapping, Sequence
-from uuid import uuid4
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.infra.http.problems import (
@@ -34,6 +35,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
+# Ids of requests are names, not secrets; the system's entropy would cost ten times as much.
+_NAMES = random.Random()  # noqa: S311
+
+Pairs = list[tuple[bytes, bytes]]
+
+
 class _BodyTooLarge(Exception):
     """More than MAX_BODY_BYTES arrived."""
 
@@ -50,7 +57,7 @@ class Edge:
     ) -> None:
         self._app = app
         self._aliases = aliases
-        self._headers = [(k.lower().encode(), v.encode()) for k, v in headers.items()]
+        self._headers = header_pairs(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +65,7 @@ class Edge:
             return
         scope = self._canonical(scope)
         started_at = time.perf_counter()
-        current = _incoming_request_id(scope) or uuid4().hex
+        current = request_id_of(_first(scope, b"x-request-id"))
         token = request_id.set(current)
         status = 500
         begun = False
@@ -99,13 +106,7 @@ class Edge:
             if begun:
                 log.exception("http.broken_answer", path=scope["path"])
                 raise
-            if is_database_loss(error):
-                log.warning("http.database_unavailable", path=scope["path"], error=repr(error))
-                answer = problem_of(DatabaseUnavailable(retry_after_seconds=DATABASE_RETRY_SECONDS))
-            else:
-                log.exception("http.unhandled", path=scope["path"])
-                answer = internal_problem()
-            await answer(scope, receive, send_with_headers)
+            await answer_to(error, scope["path"])(scope, receive, send_with_headers)
         finally:
             route = scope.get("route")
             HTTP_SECONDS.labels(
@@ -125,11 +126,29 @@ class Edge:
         return scope
 
 
-def _incoming_request_id(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return value.decode() if _REQUEST_ID.fullmatch(value) else None
-    return None
+def header_pairs(headers: Mapping[str, str]) -> Pairs:
+    """Headers as ASGI wants them."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def request_id_of(given: bytes | None) -> str:
+    """The caller's id of this request if it is harmless, else a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return f"{_NAMES.getrandbits(128):032x}"
+
+
+def answer_to(error: Exception, path: str) -> Response:
+    """The problem document for what nobody expected; it is logged here."""
+    if is_database_loss(error):
+        log.warning("http.database_unavailable", path=path, error=repr(error))
+        return problem_of(DatabaseUnavailable(retry_after_seconds=DATABASE_RETRY_SECONDS))
+    log.error("http.unhandled", path=path, exc_info=error)
+    return internal_problem()
+
+
+def _first(scope: Scope, wanted: bytes) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == wanted), None)
 
 
 def _refused(scope: Scope) -> ASGIApp | None:

@@ -32,6 +32,12 @@ class PrincipalResolver(Protocol):
 
     async def resolve(self, credentials: Credentials) -> Principal: ...
 
+    def recall(self, bearer: bytes) -> Principal | None:
+        """Whom `resolve` would answer for a Bearer token or key, if that needs no database."""
+
+    def recall_key(self, key: bytes) -> Principal | None:
+        """As `recall`, for the key of an X-API-Key header."""
+
 
 def credentials_of(request: Request) -> Credentials:
     """Read the three places where credentials may be; a Bearer token wins."""
