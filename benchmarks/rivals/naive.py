@@ -1,34 +1,30 @@
-"""What the service is compared with: a bare FastAPI endpoint, and what a template would do.
-
-The naive rival is authenticated by nothing, validates the same fields, adds one ORM row, updates
-two rollup rows and commits, once per request.
-"""
+"""What a template does: validate, add one ORM row, update two rollup rows, commit."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, DateTime, Numeric, Text
+from sqlalchemy import BigInteger, DateTime, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+router = APIRouter()
 
 
 class Base(DeclarativeBase):
-    """The rival's own tables."""
+    """The rival's own tables, as in `tables.py`."""
 
 
 class NaiveEvent(Base):
     __tablename__ = "naive_events"
 
-    organization: Mapped[str] = mapped_column(Text, primary_key=True)
+    organization: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     type: Mapped[str] = mapped_column(Text)
     provider: Mapped[str | None] = mapped_column(Text)
@@ -43,7 +39,7 @@ class NaiveEvent(Base):
 class NaiveRollup(Base):
     __tablename__ = "naive_rollups"
 
-    organization: Mapped[str] = mapped_column(Text, primary_key=True)
+    organization: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     bucket: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
     grain: Mapped[str] = mapped_column(Text, primary_key=True)
     tokens: Mapped[int] = mapped_column(BigInteger)
@@ -60,44 +56,36 @@ class EventIn(BaseModel):
     occurred_at: datetime
 
 
-engine = create_async_engine(os.environ["BENCH_DATABASE_URL"], pool_size=8, max_overflow=8)
-sessions = async_sessionmaker(engine)
+def cost_of(event: EventIn) -> Decimal:
+    return (event.tokens_in * Decimal("2.5") + event.tokens_out * Decimal(10)) / 1_000_000
 
 
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield
-    await engine.dispose()
-
-
-app = FastAPI(lifespan=lifespan, openapi_url=None)
-
-
-@app.get("/hello")
-async def hello() -> dict[str, str]:
-    return {"hello": "world"}
-
-
-@app.post("/naive/events", status_code=201)
-async def record(event: EventIn) -> dict[str, str]:
-    cost = (event.tokens_in * Decimal("2.5") + event.tokens_out * Decimal(10)) / 1_000_000
-    async with sessions() as session:
-        session.add(NaiveEvent(organization="org", cost=cost, details=None, **event.model_dump()))
+@router.post("/naive/{organization}/events", status_code=201)
+async def record(organization: UUID, event: EventIn, request: Request) -> dict[str, str]:
+    cost = cost_of(event)
+    async with request.app.state.sessions() as session:
+        session.add(
+            NaiveEvent(organization=organization, cost=cost, details=None, **event.model_dump())
+        )
         await session.flush()
         hour = event.occurred_at.replace(minute=0, second=0, microsecond=0)
         for grain, bucket in (("hour", hour), ("month", hour.replace(day=1, hour=0))):
-            await _add(session, grain, bucket, event.tokens_in + event.tokens_out, cost)
+            tokens = event.tokens_in + event.tokens_out
+            await _add(session, organization, grain, bucket, tokens, cost)
         await session.commit()
     return {"id": event.id, "status": "recorded"}
 
 
 async def _add(
-    session: AsyncSession, grain: str, bucket: datetime, tokens: int, cost: Decimal
+    session: AsyncSession,
+    organization: UUID,
+    grain: str,
+    bucket: datetime,
+    tokens: int,
+    cost: Decimal,
 ) -> None:
     statement = insert(NaiveRollup).values(
-        organization="org", bucket=bucket, grain=grain, tokens=tokens, cost=cost
+        organization=organization, bucket=bucket, grain=grain, tokens=tokens, cost=cost
     )
     await session.execute(
         statement.on_conflict_do_update(

@@ -1,0 +1,57 @@
+"""The service without HTTP: `UsageIngest.record`, asked by many callers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from app.infra.lifecycle import Lifecycle
+from app.infra.settings import Settings
+from app.infra.telemetry.logging import configure_logging
+from app.kernel.ids import OrganizationId
+from app.usage.service.flush import Recorded
+from app.usage.service.ingest import UsageIngest
+from app.usage.wire import read_batch
+from app.wiring import build_services
+from benchmarks.events import event
+from benchmarks.floors.work import Run, Task, share
+
+
+async def record(task: Task) -> Run:
+    """Record what *task* names, as single events or in batches."""
+    return await _prepare(task, "tokens", enforce=False)
+
+
+async def consume(task: Task) -> Run:
+    """Check and consume: debates, as many as the hard limit lets through."""
+    return await _prepare(task, "debate", enforce=True)
+
+
+async def _prepare(task: Task, event_type: str, *, enforce: bool) -> Run:
+    os.environ["DATABASE_URL"] = task.url
+    settings = Settings()
+    configure_logging("warning", json=False)
+    services = build_services(settings)
+    await services[Lifecycle].start()
+    ingest = services[UsageIngest]
+    owner = OrganizationId(task.owner)
+
+    def step(events: list[Any]) -> Any:
+        async def call() -> None:
+            answers = await ingest.record(owner, events, enforce=enforce)
+            if not enforce:
+                assert all(isinstance(answer, Recorded) for answer in answers), answers
+
+        return call
+
+    steps = []
+    for first, ids in task.steps():
+        rows = [{**event(key, first + n), "type": event_type} for n, key in enumerate(ids)]
+        _, events = read_batch(json.dumps({"events": rows}).encode())
+        steps.append(step(events))
+
+    async def run() -> list[float]:
+        return await share(steps, task.connections)
+
+    return run

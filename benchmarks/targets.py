@@ -1,0 +1,106 @@
+"""What the figures should be: ratios of one run, and a few costs that hold on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.measured import Sample
+
+Medians = Mapping[str, Sample]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A measure, what it should be, and how it is worked out of the medians."""
+
+    measure: str
+    goal: float
+    value: Callable[[Medians], float]
+    at_most: bool = False
+    unit: str = "×"
+
+    def verdict(self, found: Medians) -> tuple[str, str]:
+        """The figure, and whether it is reached; "not measured" where a case is missing."""
+        try:
+            value = self.value(found)
+        except (KeyError, ZeroDivisionError):
+            return "–", "not measured"
+        reached = value <= self.goal if self.at_most else value >= self.goal
+        return self.shown(value), "reached" if reached else "**not reached**"
+
+    @property
+    def wanted(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.shown(self.goal)}"
+
+    def shown(self, value: float) -> str:
+        if self.unit == "%":
+            return f"{value * 100:.0f} %"
+        if self.unit == "×":
+            return f"{value:.3g} ×" if value < 10 else f"{value:,.0f} ×"
+        if self.unit == "ms":
+            return f"{value:.3g} ms"
+        return f"{value:,.0f}{self.unit}"
+
+
+def _rates(ours: str, theirs: str) -> Callable[[Medians], float]:
+    return lambda found: found[ours].rate / found[theirs].rate
+
+
+def _auth_share(ours: str) -> Callable[[Medians], float]:
+    # CPU, not rates: a difference of two rates on a noisy machine says nothing.
+    return lambda found: 1 - found["single-64-open"].cpu_ms / found[ours].cpu_ms
+
+
+TARGETS = (
+    Target(
+        "single events, 64 connections, against the naive rival", 40, _rates("single-64", "naive")
+    ),
+    Target(
+        "their p99 against that of the statement alone",
+        25,
+        lambda found: found["single-64"].p99_ms / found["raw-1"].p99_ms,
+        at_most=True,
+    ),
+    Target("authentication's share of their CPU, token", 0.10, _auth_share("single-64"), True, "%"),
+    Target(
+        "authentication's share of their CPU, API key",
+        0.10,
+        _auth_share("single-64-key"),
+        True,
+        "%",
+    ),
+    Target(
+        "CPU of a single event, app + Postgres",
+        0.16,
+        lambda found: found["single-64"].cpu_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
+        "batches of 100 against the two-process limit",
+        0.45,
+        _rates("batch-100", "raw-1000-two"),
+        unit="%",
+    ),
+    Target(
+        "batches of 1,000 against the two-process limit",
+        0.55,
+        _rates("batch-1000", "raw-1000-two"),
+        unit="%",
+    ),
+    Target(
+        "CPU of an event in a batch of 100",
+        0.03,
+        lambda found: found["batch-100"].cpu_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target("one hot organization against 1,000", 0.8, _rates("single-64", "single-64-many")),
+    Target(
+        "lone request against a durable row plus a hello",
+        1.5,
+        lambda found: found["single-1"].p50_ms / (found["commit"].p50_ms + found["hello-1"].p50_ms),
+        at_most=True,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The benchmark's own arithmetic, client, floor and reconciliation."""
