@@ -9,7 +9,7 @@ from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
-from app.organizations.events import MemberInvited, MemberRemoved
+from app.organizations.events import MemberInvited, MemberRemoved, QuotaWindowChanged
 from app.pricing.events import PricesAdded
 from app.users.events import EmailVerificationRequested
 
@@ -19,6 +19,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     PasswordChanged: ("notifications.password_changed",),
     MemberInvited: ("notifications.invite",),
     MemberRemoved: ("auth.delete_keys_of_member",),
+    QuotaWindowChanged: ("usage.place_again",),
     PricesAdded: ("usage.price_waiting",),
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -208,7 +209,10 @@ def current_window(window: Period | None, at: datetime) -> Period:
 
 @dataclass(frozen=True, slots=True)
 class QuotaWindows:
-    """The window that counts now, and those that are over, newest first."""
+    """The window that counts now, and paid ones that are over, which do not overlap.
+
+    Whatever lies outside of them counts in its calendar month.
+    """
 
     current: Period | None
     past: tuple[Period, ...]
@@ -220,17 +224,36 @@ class QuotaWindows:
         for window in self.past:
             if instant in window:
                 return window
-        if self.current is not None and instant < self.current.start:
-            return calendar_month(instant)
-        return current_window(self.current, instant)
+        if self.current is not None and instant >= self.current.start:
+            return self.current
+        month = calendar_month(instant)
+        return Period(month.start, min([month.end, *self._starts_after(instant)]))
+
+    def _starts_after(self, instant: datetime) -> list[datetime]:
+        windows = (*self.past, self.current) if self.current is not None else self.past
+        return [window.start for window in windows if window.start > instant]
+
+    def stretches(self, since: datetime, until: datetime) -> list[tuple[Period, datetime]]:
+        """`[since, until)` cut where windows change, each part with the start of its window."""
+        cuts = {since, until}
+        for window in (*self.past, *([self.current] if self.current else [])):
+            cuts |= {window.start, window.end}
+        month = calendar_month(since)
+        while month.end < until:
+            cuts.add(month.end)
+            month = calendar_month(month.end)
+        inside = sorted(cut for cut in cuts if since <= cut <= until)
+        return [(Period(start, end), self.at(start).start) for start, end in pairwise(inside)]
 
 
-def closed_part(previous: Period | None, following: Period | None, at: datetime) -> Period | None:
-    """What of the window before a change at *at* is over, or None when nothing of it passed."""
-    start_of_next = following.start if following is not None else at
-    old = previous if previous is not None else calendar_month(start_of_next)
-    end = min(old.end, start_of_next)
-    return Period(old.start, end) if old.start < end else None
+def closed_part(previous: Period | None, start_of_next: datetime) -> Period | None:
+    """A paid window as far as it counted, once another follows; None when nothing of it did.
+
+    It goes on past its own end until the next one starts, which an unpaid renewal delays.
+    """
+    if previous is None or previous.start >= start_of_next:
+        return None
+    return Period(previous.start, start_of_next)
 
 
 def limits_to_json(limits: Mapping[str, MetricLimit]) -> dict[str, Any]:

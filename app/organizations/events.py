@@ -22,3 +22,11 @@ class MemberInvited(Fact):
 
     organization_id: UUID
     invite_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaWindowChanged(Fact):
+    """What happens from *since* on counts in another window than what was counted so far."""
+
+    organization_id: UUID
+    since: datetime

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
@@ -87,17 +87,23 @@ class QuotaWindowRepository(Repository):
     """Windows that are over."""
 
     async def keep(self, organization_id: OrganizationId, window: Period, plan: str) -> None:
-        """Keep a window that is over; one that begins at the same instant is kept already."""
+        """Keep a window that is over."""
         await self.session.execute(
-            insert(QuotaWindow)
-            .values(
+            insert(QuotaWindow).values(
                 organization_id=organization_id,
                 id=new_id(),
                 starts_at=window.start,
                 ends_at=window.end,
                 plan=plan,
             )
-            .on_conflict_do_nothing()
+        )
+
+    async def cut_off(self, organization_id: OrganizationId, at: datetime) -> None:
+        """Let nothing of the history reach beyond *at*."""
+        mine = QuotaWindow.organization_id == organization_id
+        await self.session.execute(delete(QuotaWindow).where(mine, QuotaWindow.starts_at >= at))
+        await self.session.execute(
+            update(QuotaWindow).where(mine, QuotaWindow.ends_at > at).values(ends_at=at)
         )
 
     async def list_past(self, organization_id: OrganizationId) -> list[Period]:

@@ -1,10 +1,15 @@
 """Background work of usage."""
 
+from datetime import datetime
+from uuid import UUID
+
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
+from app.kernel.ids import OrganizationId
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.folding import Folding
 from app.usage.service.partitions import Partitions
+from app.usage.service.recount import WindowRecount
 
 
 async def price_waiting(payload: Payload, services: Services) -> None:
@@ -27,7 +32,15 @@ async def fold_all_hours(payload: Payload, services: Services) -> None:
     await services[Folding].fold_all()
 
 
+async def place_again(payload: Payload, services: Services) -> None:
+    """Count events in the window in which they happened, after windows have changed."""
+    await services[WindowRecount].place_again(
+        OrganizationId(UUID(payload["organization_id"])), datetime.fromisoformat(payload["since"])
+    )
+
+
 JOBS = {
+    "usage.place_again": place_again,
     "usage.price_waiting": price_waiting,
     "usage.make_partitions": make_partitions,
     "usage.fold_hours": fold_hours,

@@ -16,6 +16,7 @@ from app.usage.repository.export import ExportRepository
 from app.usage.repository.folding import FoldingRepository
 from app.usage.repository.partitions import PartitionRepository
 from app.usage.repository.reading import UsageRepository
+from app.usage.repository.recount import RecountRepository
 from app.usage.repository.spend import SpendRepository
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.export import UsageExports
@@ -23,6 +24,7 @@ from app.usage.service.folding import Folding
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
+from app.usage.service.recount import WindowRecount
 from app.usage.service.spend_limits import SpendLimits
 from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenants
@@ -41,16 +43,28 @@ def register(services: Services) -> None:
         UsageService, UsageService(work, usage, tenants, standings, catalogs, clock)
     )
     services.add(UsageReader, reader)  # type: ignore[type-abstract]
+    recounts = RecountRepository(work)
     services.add(
         UsageCorrections,
         UsageCorrections(
-            work, CorrectionRepository(work), reader, catalogs, prices, services[AuditLog], clock
+            work,
+            CorrectionRepository(work),
+            recounts,
+            reader,
+            catalogs,
+            prices,
+            services[AuditLog],
+            clock,
         ),
     )
     services.add(SpendLimits, SpendLimits(work, SpendRepository(work), clock))
 
     services.add(Folding, Folding(work, FoldingRepository(work), clock))
     services.add(UsageExports, UsageExports(work, ExportRepository(work), clock))
+    services.add(
+        WindowRecount,
+        WindowRecount(work, recounts, services[OrganizationService], clock),
+    )
     partitions = services.add(Partitions, Partitions(work, PartitionRepository(work), clock))
     ingest = services.add(
         UsageIngest, UsageIngest(services[URL], catalogs, prices, tenants, notices, clock)

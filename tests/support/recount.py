@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.infra.db.engine import create_engine
 from app.kernel.ids import OrganizationId
+from app.organizations.service import OrganizationService
 from app.usage.invariants import INVARIANTS
 from app.usage.kept import hours_kept_from
 from tests.support.service import Service
@@ -22,6 +23,25 @@ async def broken(
     """The invariants that do not hold for an organization, or for any, and where they do not."""
     async with service.work.begin_platform() as session:
         return await _broken(session, organization_id, hours_kept_from(service.clock.now()))
+
+
+async def misplaced(service: Service, organization_id: OrganizationId) -> list[tuple[str, str]]:
+    """Events that count in another window than the one in which they happened, and in which."""
+    organizations = service.services[OrganizationService]
+    windows = await organizations.quota_windows(organization_id)
+    async with service.work.begin(organization_id) as session:
+        rows = await session.execute(
+            text(
+                "select event_key, occurred_at, window_start from usage_events"
+                " where organization_id = :id"
+            ),
+            {"id": organization_id},
+        )
+        return [
+            (key, window_start.isoformat())
+            for key, occurred_at, window_start in rows
+            if windows.at(occurred_at).start != window_start
+        ]
 
 
 async def broken_at(url: URL) -> Mapping[str, list[Any]]:

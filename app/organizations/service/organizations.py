@@ -26,6 +26,7 @@ from app.organizations.domain import (
     permissions_of,
 )
 from app.organizations.errors import NoFreeSlug, OrganizationNotFound, StripeCustomerTaken
+from app.organizations.events import QuotaWindowChanged
 from app.organizations.models import Membership, Organization
 from app.organizations.repository import (
     MemberRepository,
@@ -160,8 +161,9 @@ class OrganizationService:
     ) -> None:
         """Replace what the organization may use; joins the caller's unit.
 
-        A change of window keeps the old one in the history as far as it has passed. Repeating the
-        call changes nothing. People beyond a smaller seat limit stay; nobody can be added.
+        A change of window keeps the old one in the history as far as it has counted, and cuts off
+        of the history what the new one takes back: it may open long after it started. Repeating
+        the call changes nothing. People beyond a smaller seat limit stay; nobody can be added.
         """
         async with self._work.begin(organization_id):
             organization = await self._organizations.claim(organization_id)
@@ -169,9 +171,12 @@ class OrganizationService:
             if before == granted:
                 return
             if before.window != granted.window:
-                passed = closed_part(before.window, granted.window, self._clock.now())
+                since = granted.window.start if granted.window else self._clock.now()
+                await self._windows.cut_off(organization_id, since)
+                passed = closed_part(before.window, since)
                 if passed is not None:
                     await self._windows.keep(organization_id, passed, before.plan)
+                self._work.announce(QuotaWindowChanged(organization_id, since))
             organization.entitlements = granted
             self._audit.record(
                 "organizations.entitlements_changed",

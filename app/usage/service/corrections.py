@@ -19,6 +19,7 @@ from app.pricing.service import PriceService
 from app.usage.domain import ADDITIVE, Figures
 from app.usage.models import UsageEvent
 from app.usage.repository.corrections import CorrectionRepository
+from app.usage.repository.recount import RecountRepository
 from app.usage.service.flush import key_hash
 from app.usage.service.usage import UsageService
 
@@ -34,6 +35,7 @@ class UsageCorrections:
         self,
         work: UnitOfWork,
         usage: CorrectionRepository,
+        recounts: RecountRepository,
         reader: UsageService,
         catalogs: CatalogService,
         prices: PriceService,
@@ -42,6 +44,7 @@ class UsageCorrections:
     ) -> None:
         self._work = work
         self._usage = usage
+        self._recounts = recounts
         self._reader = reader
         self._catalogs = catalogs
         self._prices = prices
@@ -54,6 +57,8 @@ class UsageCorrections:
         Voiding it twice changes nothing; the first reason stays. Raises `EventNotFound`.
         """
         async with self._work.begin(organization_id):
+            # Else a recount could move the event to another window after it was read here.
+            await self._recounts.beside(organization_id)
             event = await self._reader.get(organization_id, name)
             if event.voided_at is not None:
                 return event
