@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from app.kernel.facts import Fact
@@ -17,3 +18,21 @@ class QuotaThresholdReached(Fact):
     metric: str
     percent: int
     window_start: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpendThresholdReached(Fact):
+    """What was spent or is held reached a fraction of a limit; once per period and fraction.
+
+    Of several reached at once, one is the highest.
+    """
+
+    organization_id: UUID
+    limit_id: UUID
+    period_start: datetime
+    fraction: Decimal
+    is_highest: bool
+    amount_usd: Decimal
+    posted: Decimal
+    held: Decimal
+    is_suspended: bool

@@ -10,6 +10,7 @@ from app.usage.service.corrections import UsageCorrections
 from app.usage.service.folding import Folding
 from app.usage.service.partitions import Partitions
 from app.usage.service.recount import WindowRecount
+from app.usage.service.spend_notices import SpendNotices
 
 
 async def price_waiting(payload: Payload, services: Services) -> None:
@@ -39,10 +40,16 @@ async def place_again(payload: Payload, services: Services) -> None:
     )
 
 
+async def announce_spend(payload: Payload, services: Services) -> None:
+    """Announce thresholds of spending that nobody has."""
+    await services[SpendNotices].announce_missed()
+
+
 JOBS = {
     "usage.place_again": place_again,
     "usage.price_waiting": price_waiting,
     "usage.make_partitions": make_partitions,
     "usage.fold_hours": fold_hours,
     "usage.fold_all_hours": fold_all_hours,
+    "usage.announce_spend": announce_spend,
 }

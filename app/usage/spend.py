@@ -122,6 +122,14 @@ class SpendStanding:
             self.suspended_until is None or self.suspended_until > now
         )
 
+    def news(self) -> list[Decimal]:
+        """Thresholds that are reached and were not announced, lowest first."""
+        return sorted(
+            fraction
+            for fraction in self.limit.thresholds
+            if fraction > self.announced and 0 < self.spent >= fraction * self.limit.amount_usd
+        )
+
     def refusal_of(
         self, cost: Decimal, now: datetime, *, may_exceed: bool, is_lifted: bool
     ) -> Refusal | None:

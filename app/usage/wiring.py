@@ -26,6 +26,7 @@ from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
 from app.usage.service.recount import WindowRecount
 from app.usage.service.spend_limits import SpendLimits
+from app.usage.service.spend_notices import SpendNotices
 from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenants
 from app.usage.service.usage import UsageService
@@ -44,12 +45,17 @@ def register(services: Services) -> None:
     )
     services.add(UsageReader, reader)  # type: ignore[type-abstract]
     recounts = RecountRepository(work)
+    spend = SpendRepository(work)
+    spend_notices = services.add(SpendNotices, SpendNotices(work, spend, clock))
+    services.add(SpendLimits, SpendLimits(work, spend, spend_notices, clock))
     services.add(
         UsageCorrections,
         UsageCorrections(
             work,
             CorrectionRepository(work),
             recounts,
+            spend,
+            spend_notices,
             reader,
             catalogs,
             prices,
@@ -57,8 +63,6 @@ def register(services: Services) -> None:
             clock,
         ),
     )
-    services.add(SpendLimits, SpendLimits(work, SpendRepository(work), clock))
-
     services.add(Folding, Folding(work, FoldingRepository(work), clock))
     services.add(UsageExports, UsageExports(work, ExportRepository(work), clock))
     services.add(
@@ -79,5 +83,6 @@ def register(services: Services) -> None:
         await ingest.close()
         await standings.close()
         await notices.finish()
+        await spend_notices.finish()
 
     services[Lifecycle].add(start, stop)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
-from app.usage.ddl.gate import ALONE, SHARED
+from app.usage.ddl.gate import ALONE
 from app.usage.models import Spend, SpendLimit, SpendOverride
 from app.usage.spend import (
     Limit,
@@ -62,6 +62,18 @@ where m.limits is not null
 """
 
 
+_NEWS = """
+select s.organization_id, s.limit_id, s.period_start
+from spend s
+join spend_limits l on l.organization_id = s.organization_id and l.id = s.limit_id
+where l.is_active and s.posted + s.held > 0 and exists (
+    select from unnest(l.thresholds) as f
+    where f > s.announced and s.posted + s.held >= f * l.amount_usd
+)
+order by 1, 2, 3
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class SpendChange:
     """An event's cost moved: by how much, where, and when it had happened."""
@@ -77,10 +89,6 @@ class SpendRepository(Repository):
     async def alone(self, organization_id: OrganizationId) -> None:
         """Keep out everybody who records, until the unit ends."""
         await self.session.execute(text(ALONE), {"organization_id": organization_id})
-
-    async def among_others(self, organization_id: OrganizationId) -> None:
-        """Keep out whoever recounts, until the unit ends."""
-        await self.session.execute(text(SHARED), {"organization_id": organization_id})
 
     async def find(self, organization_id: OrganizationId, limit_id: UUID) -> SpendLimit | None:
         return await self.session.get(
@@ -241,6 +249,61 @@ class SpendRepository(Repository):
             query = query.where(tuple_(SpendLimit.scope, SpendLimit.subject).in_(subjects))
         rows = await self.session.execute(query)
         return [_standing(*row) for row in rows]
+
+    async def note_reached(
+        self,
+        organization_id: OrganizationId,
+        limit_id: UUID,
+        period_start: datetime,
+        at: datetime | None,
+    ) -> datetime | None:
+        """Note that the amount is spent, unless it is noted, or that it no longer is (*at* None).
+
+        Gives back what was noted before.
+        """
+        place = (
+            Spend.organization_id == organization_id,
+            Spend.limit_id == limit_id,
+            Spend.period_start == period_start,
+        )
+        before = await self.session.scalar(select(Spend.reached_at).where(*place).with_for_update())
+        await self.session.execute(
+            update(Spend)
+            .where(*place)
+            .values(reached_at=None if at is None else func.coalesce(Spend.reached_at, at))
+            .execution_options(synchronize_session=False)
+        )
+        return before
+
+    async def claim_news(
+        self, organization_id: OrganizationId, limit_id: UUID, period_start: datetime
+    ) -> tuple[SpendStanding, list[Decimal]] | None:
+        """Mark as announced what a period has reached, and say what that is, lowest first."""
+        spend = await self.session.scalar(
+            select(Spend)
+            .where(
+                Spend.organization_id == organization_id,
+                Spend.limit_id == limit_id,
+                Spend.period_start == period_start,
+            )
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        row = await self.find(organization_id, limit_id)
+        if spend is None or row is None or not row.is_active:
+            return None
+        standing = _standing(row, period_start, spend.posted, spend.held, spend.announced)
+        fractions = standing.news()
+        if not fractions:
+            return None
+        spend.announced = fractions[-1]
+        await self.session.flush()
+        return standing, fractions
+
+    async def list_news_for_platform(self) -> list[tuple[OrganizationId, UUID, datetime]]:
+        """Every period that has reached what was not announced."""
+        rows = await self.session.execute(text(_NEWS))
+        return [(OrganizationId(row[0]), row[1], row[2]) for row in rows]
 
     async def post(
         self, organization_id: OrganizationId, changes: Sequence[SpendChange], now: datetime

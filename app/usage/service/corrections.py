@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,8 +21,11 @@ from app.usage.domain import ADDITIVE, Figures
 from app.usage.models import UsageEvent
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.recount import RecountRepository
+from app.usage.repository.spend import SpendChange, SpendRepository
 from app.usage.service.flush import key_hash
+from app.usage.service.spend_notices import SpendNotices
 from app.usage.service.usage import UsageService
+from app.usage.spend import SpendLabels
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +40,8 @@ class UsageCorrections:
         work: UnitOfWork,
         usage: CorrectionRepository,
         recounts: RecountRepository,
+        spend: SpendRepository,
+        notices: SpendNotices,
         reader: UsageService,
         catalogs: CatalogService,
         prices: PriceService,
@@ -45,6 +51,8 @@ class UsageCorrections:
         self._work = work
         self._usage = usage
         self._recounts = recounts
+        self._spend = spend
+        self._notices = notices
         self._reader = reader
         self._catalogs = catalogs
         self._prices = prices
@@ -93,6 +101,8 @@ class UsageCorrections:
             return event
 
     async def _take_back(self, organization_id: OrganizationId, event: UsageEvent) -> None:
+        if event.cost_usd:
+            await self._post(organization_id, [(event, -event.cost_usd)])
         await self._usage.add_to_rollups(
             organization_id,
             [
@@ -125,6 +135,29 @@ class UsageCorrections:
                     organization_id, name, event.window_start, by=metric.aggregation.value
                 )
 
+    async def _post(
+        self, organization_id: OrganizationId, costs: Sequence[tuple[UsageEvent, Decimal]]
+    ) -> None:
+        """Move what limits on spending have seen of these events, and announce what that reaches."""
+        changes = [
+            SpendChange(
+                SpendLabels(
+                    event.workspace,
+                    event.user_id,
+                    event.api_key_id,
+                    event.debate_id,
+                    event.provider,
+                    event.model,
+                ),
+                event.occurred_at,
+                cost,
+            )
+            for event, cost in costs
+        ]
+        now = self._clock.now()
+        for limit_id, period_start in await self._spend.post(organization_id, changes, now):
+            await self._notices.announce(organization_id, limit_id, period_start)
+
     async def price_waiting(self) -> int:
         """Price every event that had no price and can have one now; returns how many.
 
@@ -154,6 +187,7 @@ class UsageCorrections:
         after: UUID | None,
     ) -> tuple[int, UUID | None]:
         async with self._work.begin(organization_id):
+            await self._recounts.beside(organization_id)
             events = await self._usage.claim_unpriced(
                 organization_id, provider, model, after, _AT_ONCE
             )
@@ -170,6 +204,9 @@ class UsageCorrections:
                 event.price_ids = list(quote.row_ids)
                 changes.append((event, Figures(cost_usd=cost, unpriced=-1)))
             if changes:
+                await self._post(
+                    organization_id, [(event, change.cost_usd) for event, change in changes]
+                )
                 await self._usage.add_to_rollups(organization_id, changes)
                 total = sum((change.cost_usd for _, change in changes), Decimal(0))
                 self._audit.record(

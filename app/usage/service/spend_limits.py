@@ -12,6 +12,7 @@ from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId
 from app.usage.errors import SpendLimitNotFound
 from app.usage.repository.spend import SpendRepository
+from app.usage.service.spend_notices import SpendNotices
 from app.usage.spend import (
     Limit,
     Override,
@@ -37,9 +38,12 @@ class SpendLimits:
     both or neither.
     """
 
-    def __init__(self, work: UnitOfWork, spend: SpendRepository, clock: Clock) -> None:
+    def __init__(
+        self, work: UnitOfWork, spend: SpendRepository, notices: SpendNotices, clock: Clock
+    ) -> None:
         self._work = work
         self._spend = spend
+        self._notices = notices
         self._clock = clock
 
     async def hold_still(self, organization_id: OrganizationId) -> None:
@@ -53,18 +57,39 @@ class SpendLimits:
     async def put(self, organization_id: OrganizationId, limit: Limit) -> SpendStanding:
         """Set a limit. A new one begins with what its running period has spent already.
 
-        The scope, subject and period of a known limit stay as they were.
+        Thresholds that the new amount has reached are announced. An amount above what is spent
+        ends a suspension that the limit had imposed by itself. The scope, subject and period of a
+        known limit do not change.
         """
+        now = self._clock.now()
+        start = limit.period.start(now)
         async with self._work.begin(organization_id):
             await self._spend.alone(organization_id)
             known = await self._spend.find(organization_id, limit.id)
             if known is not None and known.is_active:
                 await self._spend.save(organization_id, limit, known.counts_from)
             else:
-                since = limit.period.start(self._clock.now())
-                await self._spend.save(organization_id, limit, since)
-                await self._spend.count(organization_id, limit, since)
+                await self._spend.save(organization_id, limit, start)
+                await self._spend.count(organization_id, limit, start)
+            await self._suspend_if_reached(organization_id, limit.id)
+            await self._notices.announce(organization_id, limit.id, start)
             return await self.standing(organization_id, limit.id)
+
+    async def _suspend_if_reached(self, organization_id: OrganizationId, limit_id: UUID) -> None:
+        """What posting does when the amount is reached, for an amount that moved instead."""
+        now = self._clock.now()
+        standing = await self.standing(organization_id, limit_id)
+        place = (organization_id, limit_id, standing.period_start)
+        if 0 < standing.posted >= standing.limit.amount_usd:
+            before = await self._spend.note_reached(*place, now)
+            if before is None and standing.limit.auto_suspend and not standing.is_suspended(now):
+                await self._spend.set_suspension(
+                    organization_id, limit_id, now, standing.period_end
+                )
+            return
+        before = await self._spend.note_reached(*place, None)
+        if before is not None and before == standing.suspended_at:
+            await self._spend.set_suspension(organization_id, limit_id, None)
 
     async def remove(self, organization_id: OrganizationId, limit_id: UUID) -> None:
         """Take a limit away; what reservations hold on it is given back as they settle."""
