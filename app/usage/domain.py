@@ -109,19 +109,19 @@ class Meters:
         return meter
 
 
-def amount_of(metric: Metric, event: NewEvent) -> Decimal:
+def amount_of(metric: Metric, event: NewEvent) -> int | Decimal:
     """How much one event adds to *metric*, before it is aggregated."""
     if metric.aggregation is Aggregation.COUNT:
-        return Decimal(1)
+        return 1
     match metric.measure:
         case Measure.QUANTITY:
             return event.quantity
         case Measure.TOKENS:
-            return Decimal(event.tokens_in + event.tokens_out)
+            return event.tokens_in + event.tokens_out
         case Measure.TOKENS_IN:
-            return Decimal(event.tokens_in)
+            return event.tokens_in
         case Measure.TOKENS_OUT:
-            return Decimal(event.tokens_out)
+            return event.tokens_out
 
 
 def check_time(occurred_at: datetime, now: datetime) -> None:
@@ -135,21 +135,22 @@ def check_time(occurred_at: datetime, now: datetime) -> None:
 _RANDOM = random.Random()  # noqa: S311 - ids are names, not secrets
 
 
-def event_id_at(occurred_at: datetime) -> bytes:
-    """The bytes of a UUIDv7 whose time is when the event happened, to the millisecond."""
+def event_id_at(microseconds: int) -> str:
+    """The hexadecimal digits of a UUIDv7 whose time is when the event happened, to the millisecond.
+
+    Its 74 random bits keep ids of one millisecond apart.
+    """
     bits = _RANDOM.getrandbits(74)
-    number = (
-        _milliseconds(occurred_at) << 80 | 7 << 76 | (bits >> 62) << 64 | 2 << 62 | bits & _LOW_62
-    )
-    return number.to_bytes(16, "big")
+    return f"{microseconds // 1000:012x}7{bits >> 62:03x}{_VARIANT | bits & _LOW_62:016x}"
 
 
 _LOW_62 = (1 << 62) - 1
+_VARIANT = 1 << 63
 
 
 def first_id_at(instant: datetime) -> UUID:
     """The smallest id of the millisecond of *instant*: a bound for ranges of ids."""
-    return UUID(int=_milliseconds(instant) << 80)
+    return UUID(int=microseconds_of(instant) // 1000 << 80)
 
 
 def instant_of(event_id: UUID) -> datetime:
@@ -158,11 +159,12 @@ def instant_of(event_id: UUID) -> datetime:
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def _milliseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MILLISECOND
+def microseconds_of(instant: datetime) -> int:
+    """Microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)

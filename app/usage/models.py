@@ -13,7 +13,6 @@ from sqlalchemy import (
     Date,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
     Numeric,
     SmallInteger,
     Uuid,
@@ -57,7 +56,7 @@ class UsageKey(_Keyed):
 
     key_hash: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-18)
     event_id: Mapped[UUID]
-    payload_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    payload_hash: Mapped[UUID]
 
 
 class UsageEvent(TenantTable):

@@ -1,8 +1,10 @@
 """The statements of the hot paths, as they are called."""
 
-_ARGUMENTS = 4 + 28 + 1 + 3 + 5 + 5
+from app.usage.ddl.columns import ARGUMENTS
 
-RECORD_CALL = f"select * from usage_record({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
+_PLACES = ", ".join(f"${n}" for n, _ in enumerate(ARGUMENTS, 1))
+
+RECORD_CALL = f"select * from usage_record({_PLACES})"
 
 STANDING_CALL = """
 select

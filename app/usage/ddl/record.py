@@ -3,220 +3,303 @@
 One call of `usage_record` is one statement and one transaction: it checks that the caller's
 copies of plan and prices are current, grants what hard limits allow, inserts what is new, and
 moves every rollup and counter. Rivals: several statements in a transaction cost a round trip
-each while locks are held; one large CTE cannot grant against rows it has just locked.
+each while locks are held; one large CTE cannot grant against rows it has just locked, and costs
+several times as much to start for a flush of a few events.
 
-Everybody takes locks in one order (counters, keys, hours, days, months), each kind sorted, so two
-flushes wait for one another and never in a circle.
+The caller sends what each rollup gains if all events are new. Where some are not (repeats, or
+refused), the sums are made here from the events that are left.
+
+Everybody takes locks in one order (gates, counters, keys, hours, days, months), each kind sorted,
+so two flushes wait for one another and never in a circle.
 """
 
 from __future__ import annotations
 
+from app.usage.ddl.columns import (
+    ARGUMENTS,
+    COUNTERS,
+    DAYS,
+    ENFORCED,
+    EVENTS,
+    HOURS,
+    MONTHS,
+    OTHERS,
+    array,
+    names,
+    unnest,
+)
+from app.usage.ddl.gate import GATE_CLASS
+
+_EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
+
+
+def _at(microseconds: str) -> str:
+    return f"{_EPOCH} + {microseconds} * interval '1 microsecond'"
+
+
+def _adding(table: str, columns: str) -> str:
+    return ",\n                ".join(
+        f"{name} = {table}.{name} + excluded.{name}" for name in columns.split()
+    )
+
+
+_FIGURES = "events, quantity, tokens_in, tokens_out, cached_tokens, cost_usd, unpriced"
+_SUMS = """
+            count(*), sum(quantity), sum(tokens_in), sum(tokens_out),
+            sum(coalesce(cached_tokens, 0)), coalesce(sum(cost_usd), 0),
+            count(*) filter (where cost_usd is null)"""
+_LEFT = f"""
+        from {unnest("e", EVENTS)}
+        where not (n = any (v_skip))"""
+
+_HOURS = (
+    f"""
+        insert into usage_hourly (
+            organization_id, hour, event_type, provider, model, {_FIGURES}
+        )""",
+    f"""
+        on conflict (organization_id, hour, event_type, provider, model) do update set
+                {_adding("usage_hourly", _FIGURES.replace(",", ""))};""",
+)
+_HOURS_SENT = f"""
+        select
+            organization_id, {_EPOCH} + hour * interval '1 hour', event_type,
+            coalesce(provider, ''), coalesce(model, ''), {_FIGURES}
+        from {unnest("h", HOURS)}"""
+_HOURS_LEFT = f"""
+        select
+            c_organization[class], {_EPOCH} + c_hours[class] * interval '1 hour',
+            c_type[class] collate "C", coalesce(c_of[class], '') collate "C",
+            coalesce(c_named[class], '') collate "C",{_SUMS}{_LEFT}
+        group by 1, 2, 3, 4, 5
+        order by 1, 2, 3, 4, 5"""
+
+_DAYS = (
+    f"""
+        insert into usage_daily (organization_id, day, dimension, value, {_FIGURES})""",
+    f"""
+        on conflict (organization_id, day, dimension, value) do update set
+                {_adding("usage_daily", _FIGURES.replace(",", ""))};""",
+)
+_DAYS_SENT = f"""
+        select organization_id, date '1970-01-01' + day, dimension, value, {_FIGURES}
+        from {unnest("d", DAYS)}"""
+_DAYS_LEFT = f"""
+        select
+            c_organization[class], date '1970-01-01' + c_hours[class] / 24,
+            label.dimension collate "C", label.value collate "C",{_SUMS}
+        from {unnest("e", EVENTS)}
+        cross join lateral (
+            values ('agent', agent), ('api_key', api_key_id::text), ('debate', debate_id),
+                ('request_type', request_type), ('user', user_id), ('workspace', workspace)
+        ) as label (dimension, value)
+        where not (n = any (v_skip)) and label.value is not null
+        group by 1, 2, 3, 4
+        order by 1, 2, 3, 4"""
+
+_MONTHS = (
+    f"""
+        insert into usage_monthly (organization_id, {names(MONTHS[1:])})""",
+    f"""
+        on conflict (organization_id, month) do update set
+                {_adding("usage_monthly", names(MONTHS[2:]).replace(",", ""))};""",
+)
+_MONTHS_SENT = f"""
+        select organization_id, {names(MONTHS[1:])}
+        from {unnest("m", MONTHS)}"""
+_MONTHS_LEFT = f"""
+        select
+            c_organization[class],
+            to_char(({_EPOCH} + c_hours[class] * interval '1 hour') at time zone 'UTC', 'YYYY-MM'),
+            coalesce(sum(quantity) filter (where c_type[class] = 'debate'), 0),
+            coalesce(sum(quantity) filter (where c_type[class] = 'api_call'), 0),
+            sum(tokens_in + tokens_out), coalesce(sum(cost_usd), 0), count(*),
+            sum(tokens_in), sum(tokens_out), count(*) filter (where cost_usd is null){_LEFT}
+        group by 1, 2
+        order by 1, 2"""
+
+_COUNTED = f"""
+            select t.n as event, k.n as counter, c.amount::numeric as amount
+            from {unnest("e", EVENTS)}
+            cross join lateral jsonb_each_text(t.counted::jsonb) as c (metric, amount)
+            join {unnest("k", COUNTERS).replace(" as t (", " as k (")}
+                on k.organization_id = c_organization[t.class] and k.metric = c.metric
+                and k.window_start = c_window[t.class]"""
+
 # Bytes of organization ids and "C" order of metrics are how Python sorts counters.
-RECORD = """
+RECORD = f"""
 create or replace function usage_record(
-    p_organizations uuid[],
-    p_stamps bigint[],
-    p_price_version bigint,
-    p_now timestamptz,
-    p_organization_id uuid[],
-    p_id uuid[],
-    p_key_hash uuid[],
-    p_payload_hash bytea[],
-    p_occurred_at timestamptz[],
-    p_event_key text[],
-    p_event_type text[],
-    p_quantity text[],
-    p_provider text[],
-    p_model text[],
-    p_tokens_in bigint[],
-    p_tokens_out bigint[],
-    p_cached_tokens bigint[],
-    p_cache_write_tokens bigint[],
-    p_reasoning_tokens bigint[],
-    p_cost_usd text[],
-    p_price int[],
-    p_user_id text[],
-    p_debate_id text[],
-    p_agent text[],
-    p_workspace text[],
-    p_request_type text[],
-    p_rounds bigint[],
-    p_latency_ms text[],
-    p_metadata jsonb[],
-    p_raw_usage jsonb[],
-    p_window_start timestamptz[],
-    p_counted jsonb[],
-    p_enforced int[],
-    q_source text[],
-    q_reference text[],
-    q_ids text[],
-    k_organization_id uuid[],
-    k_metric text[],
-    k_window_start timestamptz[],
-    k_limit numeric[],
-    k_amount numeric[],
-    o_event int[],
-    o_metric text[],
-    o_kind text[],
-    o_amount text[],
-    o_value uuid[],
+    {", ".join(f"{name} {kind}" for name, kind in ARGUMENTS)},
     out state text,
     out repeated int[],
     out stored_ids uuid[],
-    out stored_hashes bytea[],
+    out stored_hashes uuid[],
     out denied int[],
     out used numeric[],
     out held numeric[]
 ) language plpgsql as $body$
 declare
-    v_total int := cardinality(p_id);
-    v_amount numeric[] := k_amount;
-    v_new uuid[];
+    organizations_here uuid[] := {array("p_organizations", "uuid")};
+    c_organization uuid[] := {array("c_organization_id", "uuid")};
+    c_type text[] := {array("c_event_type")};
+    c_of text[] := {array("c_provider")};
+    c_named text[] := {array("c_model")};
+    c_hours int[] := {array("c_hour", "int")};
+    c_window bigint[] := {array("c_window_start", "bigint")};
+    c_source text[] := {array("c_price_source")};
+    c_reference text[] := {array("c_price_reference")};
+    c_prices text[] := {array("c_price_ids")};
+    v_ids uuid[] := {array("e_id", "uuid")};
+    v_hashes uuid[] := {array("e_key_hash", "uuid")};
+    v_classes int[] := {array("e_class", "int")};
+    v_total int := cardinality(v_ids);
+    v_written int;
     v_skip int[];
-    v_granted uuid[] := '{}';
-    v_known boolean;
+    v_known int[];
+    v_granted uuid[];
+    v_limits numeric[];
+    v_amounts numeric[];
     v_fits boolean;
     v_used numeric;
     v_held numeric;
-    v_id uuid;
-    v_hash bytea;
     v_fresh boolean;
     r record;
     i int;
 begin
     state := 'stale';
-    repeated := '{}';
-    stored_ids := '{}';
-    stored_hashes := '{}';
-    denied := '{}';
+    repeated := '{{}}';
+    stored_ids := '{{}}';
+    stored_hashes := '{{}}';
+    denied := '{{}}';
+    if cardinality(organizations_here) = 1 then
+        perform pg_advisory_xact_lock_shared({GATE_CLASS}, usage_gate(organizations_here[1]));
+    else
+        perform pg_advisory_xact_lock_shared({GATE_CLASS}, gate) from (
+            select distinct usage_gate(o) as gate from unnest(organizations_here) as o order by 1
+        ) as gates;
+    end if;
     if (
         select array_agg(xmin::text::bigint order by id)
-        from organizations where id = any (p_organizations)
-    ) is distinct from p_stamps
+        from organizations where id = any (organizations_here)
+    ) is distinct from {array("p_stamps", "bigint")}
     or (select version from price_book_state) is distinct from p_price_version then
         return;
     end if;
     state := 'written';
 
-    if cardinality(p_enforced) > 0 then
-        used := array_fill(0::numeric, array[cardinality(k_metric)]);
+    v_amounts := {array("k_amount", "numeric")};
+    if x_event is not null then
+        v_limits := {array("k_most", "numeric")};
+        used := array_fill(0::numeric, array[cardinality(v_amounts)]);
         held := used;
-        for i in 1 .. cardinality(k_metric) loop
-            select c.used, c.held into v_used, v_held
-            from usage_counters c
-            where c.organization_id = k_organization_id[i]
-                and c.metric = k_metric[i]
-                and c.window_start = k_window_start[i]
-            for update;
-            if not found then
-                insert into usage_counters
-                    (organization_id, metric, window_start, used, held, announced_percent)
-                values (k_organization_id[i], k_metric[i], k_window_start[i], 0, 0, 0)
-                on conflict do nothing;
+        v_fits := true;
+        for r in
+            select * from {unnest("k", COUNTERS)} order by n
+        loop
+            loop
                 select c.used, c.held into v_used, v_held
                 from usage_counters c
-                where c.organization_id = k_organization_id[i]
-                    and c.metric = k_metric[i]
-                    and c.window_start = k_window_start[i]
+                where c.organization_id = r.organization_id
+                    and c.metric = r.metric
+                    and c.window_start = {_at("r.window_start")}
                 for update;
-            end if;
-            used[i] := v_used;
-            held[i] := v_held;
-        end loop;
-        for r in
-            select t.e, array_agg(k.n) as ks, array_agg(c.amount::numeric) as amounts
-            from unnest(p_organization_id, p_window_start, p_counted)
-                with ordinality as t (o, w, counted, e)
-            cross join lateral jsonb_each_text(t.counted) as c (metric, amount)
-            join unnest(k_organization_id, k_metric, k_window_start)
-                with ordinality as k (o, metric, w, n)
-                on k.o = t.o and k.metric = c.metric and k.w = t.w
-            where t.e = any (p_enforced)
-            group by t.e
-            order by t.e
-        loop
-            -- Only now, with the counters locked, is it certain who has recorded this key.
-            select true into v_known
-            from usage_keys u
-            where u.organization_id = p_organization_id[r.e] and u.key_hash = p_key_hash[r.e];
-            if v_known or p_key_hash[r.e] = any (v_granted) then
-                continue;
-            end if;
-            v_fits := true;
-            for i in 1 .. cardinality(r.ks) loop
-                if used[r.ks[i]] + held[r.ks[i]] + r.amounts[i] > k_limit[r.ks[i]] then
-                    v_fits := false;
-                end if;
+                exit when found;
+                insert into usage_counters
+                    (organization_id, metric, window_start, used, held, announced_percent)
+                values (r.organization_id, r.metric, {_at("r.window_start")}, 0, 0, 0)
+                on conflict do nothing;
             end loop;
-            for i in 1 .. cardinality(r.ks) loop
+            used[r.n] := v_used;
+            held[r.n] := v_held;
+            v_fits := v_fits and coalesce(used[r.n] + held[r.n] + r.amount <= r.most, true);
+        end loop;
+        if not v_fits then
+            -- Only now, with the counters locked, is it certain who has recorded a key.
+            select coalesce(array_agg(t.n), '{{}}') into v_known
+            from unnest(v_classes, v_hashes) with ordinality as t (class, hash, n)
+            join usage_keys u
+                on u.organization_id = c_organization[t.class] and u.key_hash = t.hash;
+            v_granted := '{{}}';
+            for r in
+                select event, array_agg(counter) as ks, array_agg(amount) as amounts
+                from {unnest("x", ENFORCED)}
+                where not (event = any (v_known))
+                group by event
+                order by event
+            loop
+                if v_hashes[r.event] = any (v_granted) then
+                    continue;
+                end if;
+                v_fits := true;
+                for i in 1 .. cardinality(r.ks) loop
+                    if used[r.ks[i]] + held[r.ks[i]] + r.amounts[i] > v_limits[r.ks[i]] then
+                        v_fits := false;
+                    end if;
+                end loop;
+                for i in 1 .. cardinality(r.ks) loop
+                    if v_fits then
+                        used[r.ks[i]] := used[r.ks[i]] + r.amounts[i];
+                    else
+                        v_amounts[r.ks[i]] := v_amounts[r.ks[i]] - r.amounts[i];
+                    end if;
+                end loop;
                 if v_fits then
-                    used[r.ks[i]] := used[r.ks[i]] + r.amounts[i];
+                    v_granted := v_granted || v_hashes[r.event];
                 else
-                    v_amount[r.ks[i]] := v_amount[r.ks[i]] - r.amounts[i];
+                    denied := denied || r.event;
                 end if;
             end loop;
-            if v_fits then
-                v_granted := v_granted || p_key_hash[r.e];
-            else
-                denied := denied || r.e;
+            if cardinality(denied) = v_total then
+                return;
             end if;
-        end loop;
-        if cardinality(denied) = v_total then
-            return;
         end if;
     end if;
 
-    with counted as (
-        insert into usage_counters
-            (organization_id, metric, window_start, used, held, announced_percent)
-        select o, m, w, a, 0, 0
-        from unnest(k_organization_id, k_metric, k_window_start, v_amount) as t (o, m, w, a)
-        on conflict (organization_id, metric, window_start)
-        do update set used = usage_counters.used + excluded.used
-        returning usage_counters.used, usage_counters.held
-    )
-    select array_agg(counted.used), array_agg(counted.held) into used, held from counted;
+    if k_metric is not null then
+        with counted as (
+            insert into usage_counters
+                (organization_id, metric, window_start, used, held, announced_percent)
+            select organization_id, metric, {_at("window_start")}, v_amounts[n], 0, 0
+            from {unnest("k", COUNTERS)}
+            on conflict (organization_id, metric, window_start)
+            do update set used = usage_counters.used + excluded.used
+            returning usage_counters.used, usage_counters.held
+        )
+        select array_agg(counted.used), array_agg(counted.held) into used, held from counted;
+    end if;
 
-    with keys as (
-        insert into usage_keys (organization_id, key_hash, event_id, payload_hash)
-        select o, k, e, h
-        from unnest(p_organization_id, p_key_hash, p_id, p_payload_hash)
-            with ordinality as t (o, k, e, h, n)
-        where not (n = any (denied))
-        order by o, k
-        on conflict do nothing
-        returning event_id
-    )
-    select array_agg(event_id) into v_new from keys;
+    insert into usage_keys (organization_id, key_hash, event_id, payload_hash)
+    select c_organization[class], key_hash, id, payload_hash
+    from unnest(v_classes, v_hashes, v_ids, {array("e_payload_hash", "uuid")})
+        with ordinality as t (class, key_hash, id, payload_hash, n)
+    where denied = '{{}}' or not (n = any (denied))
+    on conflict do nothing;
+    get diagnostics v_written = row_count;
 
-    if coalesce(cardinality(v_new), 0) < v_total - cardinality(denied) then
-        select coalesce(array_agg(t.n order by t.n), '{}') into repeated
-        from unnest(p_id) with ordinality as t (e, n)
-        left join unnest(v_new) as f (e) on f.e = t.e
-        where f.e is null and not (t.n = any (denied));
-        foreach i in array repeated loop
-            select u.event_id, u.payload_hash into v_id, v_hash
-            from usage_keys u
-            where u.organization_id = p_organization_id[i] and u.key_hash = p_key_hash[i];
-            stored_ids := stored_ids || v_id;
-            stored_hashes := stored_hashes || v_hash;
+    if v_written < v_total - cardinality(denied) then
+        for r in
+            select t.n, u.event_id, u.payload_hash
+            from unnest(v_classes, v_hashes, v_ids) with ordinality as t (class, hash, id, n)
+            join usage_keys u
+                on u.organization_id = c_organization[t.class] and u.key_hash = t.hash
+            where u.event_id <> t.id and not (t.n = any (denied))
+            order by t.n
+        loop
+            repeated := repeated || r.n::int;
+            stored_ids := stored_ids || r.event_id;
+            stored_hashes := stored_hashes || r.payload_hash;
         end loop;
         for r in
-            select k.n as k, sum(c.amount::numeric) as amount
-            from unnest(p_organization_id, p_window_start, p_counted)
-                with ordinality as t (o, w, counted, e)
-            cross join lateral jsonb_each_text(t.counted) as c (metric, amount)
-            join unnest(k_organization_id, k_metric, k_window_start)
-                with ordinality as k (o, metric, w, n)
-                on k.o = t.o and k.metric = c.metric and k.w = t.w
-            where t.e = any (repeated)
-            group by k.n
+            select counter, sum(amount) as amount from ({_COUNTED}) as counted
+            where event = any (repeated)
+            group by counter
+            order by counter
         loop
             update usage_counters c set used = c.used - r.amount
-            where c.organization_id = k_organization_id[r.k]
-                and c.metric = k_metric[r.k]
-                and c.window_start = k_window_start[r.k];
-            used[r.k] := used[r.k] - r.amount;
+            from {unnest("k", COUNTERS)}
+            where t.n = r.counter and c.organization_id = t.organization_id
+                and c.metric = t.metric and c.window_start = {_at("t.window_start")};
+            used[r.counter] := used[r.counter] - r.amount;
         end loop;
     end if;
     v_skip := repeated || denied;
@@ -224,127 +307,41 @@ begin
         return;
     end if;
 
-    with input as materialized (
-        select
-            organization_id, id, occurred_at, event_key, event_type,
-            quantity::numeric as quantity, provider, model, tokens_in, tokens_out,
-            cached_tokens, cache_write_tokens, reasoning_tokens,
-            cost_usd::numeric as cost_usd, price, user_id,
-            debate_id, agent, workspace, request_type, rounds,
-            latency_ms::numeric as latency_ms, metadata, raw_usage, window_start, counted
-        from unnest(
-            p_organization_id, p_id, p_occurred_at, p_event_key, p_event_type, p_quantity,
-            p_provider, p_model, p_tokens_in, p_tokens_out, p_cached_tokens,
-            p_cache_write_tokens, p_reasoning_tokens, p_cost_usd, p_price, p_user_id, p_debate_id, p_agent, p_workspace,
-            p_request_type, p_rounds, p_latency_ms, p_metadata, p_raw_usage, p_window_start,
-            p_counted
-        ) with ordinality as t (
-            organization_id, id, occurred_at, event_key, event_type, quantity,
-            provider, model, tokens_in, tokens_out, cached_tokens,
-            cache_write_tokens, reasoning_tokens, cost_usd, price, user_id, debate_id, agent,
-            workspace, request_type, rounds, latency_ms, metadata, raw_usage, window_start,
-            counted, n
-        )
-        where not (n = any (v_skip))
-    ),
-    stored as (
-        insert into usage_events (
-            organization_id, id, occurred_at, event_key, event_type, quantity,
-            provider, model, tokens_in, tokens_out, cached_tokens,
-            cache_write_tokens, reasoning_tokens, cost_usd, price_source,
-            price_reference, price_ids, user_id, debate_id, agent, workspace,
-            request_type, rounds, latency_ms, metadata, raw_usage, window_start,
-            counted, created_at
-        )
-        select
-            organization_id, id, occurred_at, event_key, event_type, quantity,
-            provider, model, tokens_in, tokens_out, cached_tokens,
-            cache_write_tokens, reasoning_tokens, cost_usd, q_source[price],
-            q_reference[price], q_ids[price]::uuid[], user_id, debate_id, agent, workspace,
-            request_type, rounds, latency_ms, metadata, raw_usage, window_start,
-            counted, p_now
-        from input
-        order by organization_id, id
-    ),
-    hours as (
-        insert into usage_hourly (
-            organization_id, hour, event_type, provider, model,
-            events, quantity, tokens_in, tokens_out, cached_tokens, cost_usd, unpriced
-        )
-        select
-            organization_id, date_trunc('hour', occurred_at, 'UTC'), event_type,
-            coalesce(provider, ''), coalesce(model, ''),
-            count(*), sum(quantity), sum(tokens_in), sum(tokens_out), sum(cached_tokens),
-            coalesce(sum(cost_usd), 0), count(*) filter (where cost_usd is null)
-        from input
-        group by 1, 2, 3, 4, 5
-        order by 1, 2, event_type collate "C", coalesce(provider, '') collate "C",
-            coalesce(model, '') collate "C"
-        on conflict (organization_id, hour, event_type, provider, model) do update set
-            events = usage_hourly.events + excluded.events,
-            quantity = usage_hourly.quantity + excluded.quantity,
-            tokens_in = usage_hourly.tokens_in + excluded.tokens_in,
-            tokens_out = usage_hourly.tokens_out + excluded.tokens_out,
-            cached_tokens = usage_hourly.cached_tokens + excluded.cached_tokens,
-            cost_usd = usage_hourly.cost_usd + excluded.cost_usd,
-            unpriced = usage_hourly.unpriced + excluded.unpriced
-    ),
-    days as (
-        insert into usage_daily (
-            organization_id, day, dimension, value,
-            events, quantity, tokens_in, tokens_out, cached_tokens, cost_usd, unpriced
-        )
-        select
-            organization_id, (occurred_at at time zone 'UTC')::date, d.dimension, d.value,
-            count(*), sum(quantity), sum(tokens_in), sum(tokens_out), sum(cached_tokens),
-            coalesce(sum(cost_usd), 0), count(*) filter (where cost_usd is null)
-        from input, lateral (
-            values ('agent', agent), ('debate', debate_id), ('user', user_id),
-                ('workspace', workspace)
-        ) as d (dimension, value)
-        where d.value is not null
-        group by 1, 2, 3, 4
-        order by 1, 2, d.dimension collate "C", d.value collate "C"
-        on conflict (organization_id, day, dimension, value) do update set
-            events = usage_daily.events + excluded.events,
-            quantity = usage_daily.quantity + excluded.quantity,
-            tokens_in = usage_daily.tokens_in + excluded.tokens_in,
-            tokens_out = usage_daily.tokens_out + excluded.tokens_out,
-            cached_tokens = usage_daily.cached_tokens + excluded.cached_tokens,
-            cost_usd = usage_daily.cost_usd + excluded.cost_usd,
-            unpriced = usage_daily.unpriced + excluded.unpriced
-    )
-    insert into usage_monthly (
-        organization_id, month, debates, api_calls, total_tokens, total_cost,
-        events, tokens_in, tokens_out, unpriced
+    insert into usage_events (
+        organization_id, id, occurred_at, event_key, event_type, quantity,
+        provider, model, tokens_in, tokens_out, cached_tokens,
+        cache_write_tokens, reasoning_tokens, cost_usd, price_source,
+        price_reference, price_ids, user_id, api_key_id, debate_id, agent, workspace,
+        request_type, rounds, latency_ms, metadata, raw_usage, reservation_id,
+        window_start, counted, created_at
     )
     select
-        organization_id, to_char(occurred_at at time zone 'UTC', 'YYYY-MM'),
-        coalesce(sum(quantity) filter (where event_type = 'debate'), 0),
-        coalesce(sum(quantity) filter (where event_type = 'api_call'), 0),
-        sum(tokens_in + tokens_out), coalesce(sum(cost_usd), 0),
-        count(*), sum(tokens_in), sum(tokens_out), count(*) filter (where cost_usd is null)
-    from input
-    group by 1, 2
-    order by 1, 2
-    on conflict (organization_id, month) do update set
-        debates = usage_monthly.debates + excluded.debates,
-        api_calls = usage_monthly.api_calls + excluded.api_calls,
-        total_tokens = usage_monthly.total_tokens + excluded.total_tokens,
-        total_cost = usage_monthly.total_cost + excluded.total_cost,
-        events = usage_monthly.events + excluded.events,
-        tokens_in = usage_monthly.tokens_in + excluded.tokens_in,
-        tokens_out = usage_monthly.tokens_out + excluded.tokens_out,
-        unpriced = usage_monthly.unpriced + excluded.unpriced;
+        c_organization[class], id, {_at("occurred_at")}, event_key, c_type[class], quantity,
+        c_of[class], c_named[class], tokens_in, tokens_out, coalesce(cached_tokens, 0),
+        coalesce(cache_write_tokens, 0), coalesce(reasoning_tokens, 0), cost_usd,
+        c_source[class], c_reference[class], c_prices[class]::uuid[], user_id, api_key_id,
+        debate_id, agent, workspace, request_type, rounds, latency_ms, metadata::jsonb,
+        raw_usage::jsonb, reservation_id, {_at("c_window[class]")}, counted::jsonb, p_now
+    from {unnest("e", EVENTS)}
+    where v_skip = '{{}}' or not (n = any (v_skip));
 
-    if cardinality(o_event) > 0 then
+    if v_skip = '{{}}' then{_HOURS[0]}{_HOURS_SENT}{_HOURS[1]}
+        if d_value is not null then{_DAYS[0]}{_DAYS_SENT}{_DAYS[1]}
+        end if;{_MONTHS[0]}{_MONTHS_SENT}{_MONTHS[1]}
+    else{_HOURS[0]}{_HOURS_LEFT}{_HOURS[1]}
+        if d_value is not null then{_DAYS[0]}{_DAYS_LEFT}{_DAYS[1]}
+        end if;{_MONTHS[0]}{_MONTHS_LEFT}{_MONTHS[1]}
+    end if;
+
+    if o_event is not null then
         for r in
             select
-                p_organization_id[t.e] as o, t.m, p_window_start[t.e] as w, t.kind, t.a::numeric as a, t.v,
-                p_occurred_at[t.e] as at
-            from unnest(o_event, o_metric, o_kind, o_amount, o_value) as t (e, m, kind, a, v)
-            where not (t.e = any (v_skip))
-            order by 1, 2, 3, t.v, 7
+                c_organization[v_classes[event]] as o, metric as m,
+                {_at("c_window[v_classes[event]]")} as w, kind, amount as a, value as v,
+                {_at(f"({array('e_occurred_at', 'bigint')})[event]")} as at
+            from {unnest("o", OTHERS)}
+            where not (event = any (v_skip))
+            order by 1, 2 collate "C", 3, value, 7
         loop
             v_used := r.a;
             if r.kind = 'unique' then

@@ -3,54 +3,82 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
-from asyncpg.pgproto.pgproto import UUID as FastUuid  # noqa: N811 - made and sent in C
 
-from app.catalog.domain import Aggregation, Metric
-from app.kernel.entitlements import LimitPolicy, MetricLimit
+from app.catalog.domain import Aggregation
+from app.kernel.entitlements import LimitPolicy
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
-from app.kernel.periods import Period
-from app.kernel.rates import plain
+from app.kernel.rates import EXACT, plain
 from app.pricing.domain import PriceBook, Quote
-from app.usage.domain import ADDITIVE, Meter, Meters, NewEvent, Quota, amount_of
+from app.usage.ddl.columns import CLASSES, COUNTERS, DAYS, ENFORCED, EVENTS, HOURS, MONTHS, OTHERS
+from app.usage.domain import Meter, Meters, NewEvent, Quota, amount_of, microseconds_of
 from app.usage.errors import EventConflict, QuotaExceeded
-from app.usage.service.tenants import Tenant, Tenants
+from app.usage.service.classes import (
+    COST_SCALE,
+    HOUR,
+    Class,
+    Counter,
+    Counting,
+    Sums,
+    added,
+    month_of,
+    whole_prices,
+)
+from app.usage.service.tenants import Tenants
 
-_FREE = Decimal(0)
-_UNLIMITED = MetricLimit(None, LimitPolicy.SOFT)
+_NOTHING = Decimal(0)
+_ONE = Decimal(1)
+_SEPARATOR = "\x1f"
 
 
 @dataclass(slots=True)
 class Submission:
-    """An event on its way to the database. Its id is made once, so a second flush repeats it."""
+    """An event on its way to the database. Its id is made once, so a second flush repeats it.
+
+    `event_id` and the hashes are 32 hexadecimal digits; `microseconds` is `occurred_at` since 1970.
+    """
 
     organization_id: OrganizationId
     event: NewEvent
     meter: Meter
     occurred_at: datetime
-    event_id: UUID
-    key_hash: UUID
-    payload_hash: bytes
+    microseconds: int
+    event_id: str
+    key_hash: str
+    payload_hash: str
     enforce: bool
+    api_key_id: UUID | None = None
 
 
-@dataclass(slots=True)
 class Recorded:
     """What became of an event: recorded now, or a repeat of one that was."""
 
-    event_id: UUID
-    is_repeat: bool
-    cost_usd: Decimal | None
-    quota: Quota
+    __slots__ = ("_cost", "_event_id", "is_repeat", "quota")
+
+    def __init__(self, event_id: str | UUID, is_repeat: bool, cost: int | None, quota: Quota):
+        self._event_id = event_id
+        self.is_repeat = is_repeat
+        self._cost = cost
+        self.quota = quota
+
+    @property
+    def event_id(self) -> UUID:
+        known = self._event_id
+        return known if isinstance(known, UUID) else UUID(known)
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Exact; `None` when it has no price yet."""
+        return None if self._cost is None else EXACT.scaleb(Decimal(self._cost), -COST_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,66 +87,6 @@ class Answers:
 
     each: list[Recorded | BillingError]
     quotas: list[tuple[OrganizationId, Quota]]
-
-
-@dataclass(slots=True)
-class _Counter:
-    """A counter that a flush moves: its place, its limit, and by how much."""
-
-    organization_id: OrganizationId
-    metric: Metric
-    window: Period
-    limit: MetricLimit
-    amount: Decimal = _FREE
-    place: int = 0
-
-
-@dataclass(slots=True)
-class _Place:
-    """Where events of one organization, type and window count; looked up once a flush."""
-
-    window: Period
-    additive: list[_Counter]
-    others: list[Metric]
-    shown: _Counter | None
-
-
-class _Counting:
-    """An organization's counters in one flush."""
-
-    def __init__(self, organization_id: OrganizationId, tenant: Tenant) -> None:
-        self.organization_id = organization_id
-        self.fast_id = FastUuid(organization_id.bytes)
-        self.tenant = tenant
-        self._window: Period | None = None
-        self._places: dict[tuple[str, datetime], _Place] = {}
-        self.counters: dict[tuple[str, datetime], _Counter] = {}
-
-    def place(self, meter: Meter, at: datetime) -> _Place:
-        window = self._window
-        if window is None or not window.start <= at < window.end:
-            window = self._window = self.tenant.windows.at(at)
-        key = (meter.event_type, window.start)
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = self._new_place(meter, window)
-        return place
-
-    def _new_place(self, meter: Meter, window: Period) -> _Place:
-        additive: list[_Counter] = []
-        for metric in meter.counts:
-            if metric.aggregation in ADDITIVE:
-                key = (metric.key, window.start)
-                counter = self.counters.get(key)
-                if counter is None:
-                    limit = self.tenant.limits.get(metric.key, _UNLIMITED)
-                    counter = _Counter(self.organization_id, metric, window, limit)
-                    self.counters[key] = counter
-                additive.append(counter)
-        others = [metric for metric in meter.counts if metric.aggregation not in ADDITIVE]
-        limited = [counter for counter in additive if counter.limit.limit is not None]
-        shown = next(iter(limited or additive), None)
-        return _Place(window, additive, others, shown)
 
 
 class Flush:
@@ -134,144 +102,217 @@ class Flush:
         self._items = items
         self._organizations = organizations
         self._version = book.version
-        self._counting: dict[OrganizationId, _Counting] = {}
-        for organization_id in organizations:
+        self._counting: dict[OrganizationId, Counting] = {}
+        for number, organization_id in enumerate(organizations):
             tenant = tenants.known(organization_id)
             if tenant is None:
                 raise LookupError(f"organization {organization_id} was not read")
-            self._counting[organization_id] = _Counting(organization_id, tenant)
-        self._quotes: dict[int, tuple[int, Quote]] = {}
-        self._others: list[tuple[int, str, str, str, UUID | None]] = []
-        self._places: list[_Place] = []
-        self._costs: list[Decimal | None] = []
-        self._rows = self._all_rows(book)
+            self._counting[organization_id] = Counting(number, organization_id, tenant)
+        self._classes: list[Class] = []
+        self._class_of: list[Class] = []
+        self._quantities: list[int | Decimal] = []
+        self._costs: list[int | None] = []
+        self._counted: list[str] = []
+        self._days: dict[tuple[int, int, str, str], Sums] = {}
+        self._enforced: list[tuple[int, Counter, int | Decimal]] = []
+        self._others: list[tuple[int, str, str, str, str]] = []
+        for number, item in enumerate(items, 1):
+            self._count(number, item, book)
+        # Every flush of every process names counters in this order, and locks them so.
+        self._counters = [
+            counting.counters[key]
+            for counting in self._counting.values()
+            for key in sorted(counting.counters)
+        ]
+        for place, counter in enumerate(self._counters, 1):
+            counter.place = place
 
-    def _all_rows(self, book: PriceBook) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = []
-        last: OrganizationId | None = None
-        counting: _Counting | None = None
-        for number, item in enumerate(self._items, 1):
-            # A batch is one organization's: the same object, found without hashing it.
-            if counting is None or item.organization_id is not last:
-                last = item.organization_id
-                counting = self._counting[last]
-            rows.append(self._row(number, item, counting, book))
-        return rows
-
-    def _row(
-        self, number: int, item: Submission, counting: _Counting, book: PriceBook
-    ) -> tuple[Any, ...]:
+    def _count(self, number: int, item: Submission, book: PriceBook) -> None:
         event = item.event
-        cost: Decimal | None = _FREE
-        quote: Quote | None = None
-        if event.tokens_in or event.tokens_out:
-            cost = None
-            if event.provider is not None and event.model is not None:
-                quote = book.quote(
-                    item.organization_id, event.provider, event.model, item.occurred_at
-                )
-                if quote is not None:
-                    cost = quote.cost_of(
-                        event.tokens_in - event.cached_tokens - event.cache_write_tokens,
-                        event.cached_tokens,
-                        event.cache_write_tokens,
-                        event.tokens_out,
-                    )
+        counting = self._counting[item.organization_id]
+        place = counting.place(item.meter, item.occurred_at, item.microseconds)
+        quote = None
+        if event.provider is not None and event.model is not None:
+            quote = book.quote(item.organization_id, event.provider, event.model, item.occurred_at)
+        hour = item.microseconds // HOUR
+        key = (place, hour, event.provider, event.model, quote)
+        found = counting.classes.get(key)
+        if found is None:
+            found = counting.classes[key] = Class(
+                len(self._classes) + 1,
+                counting,
+                place,
+                item.meter.event_type,
+                event.provider,
+                event.model,
+                hour,
+                quote,
+                None if quote is None else whole_prices(quote),
+            )
+            self._classes.append(found)
+        cost = found.cost(event)
+        quantity = 1 if event.quantity == _ONE else event.quantity
+        found.sums.count(event, quantity, cost)
+        self._class_of.append(found)
+        self._quantities.append(quantity)
         self._costs.append(cost)
-        place = counting.place(item.meter, item.occurred_at)
-        self._places.append(place)
-        return (
-            counting.fast_id,
-            item.event_id,
-            item.key_hash,
-            item.payload_hash,
-            item.occurred_at,
-            event.key,
-            item.meter.event_type,
-            # Decimals travel as text: the driver's own encoding of them costs ten times as much.
-            str(event.quantity),
-            event.provider,
-            event.model,
-            event.tokens_in,
-            event.tokens_out,
-            event.cached_tokens,
-            event.cache_write_tokens,
-            event.reasoning_tokens,
-            None if cost is None else str(cost),
-            None if quote is None or cost is None else self._price_place(quote),
-            event.user_id,
-            event.debate_id,
-            event.agent,
-            event.workspace,
-            event.request_type,
-            event.rounds,
-            None if event.latency_ms is None else str(event.latency_ms),
-            event.metadata,
-            event.raw_usage,
-            place.window.start,
-            self._count(number, item, place),
-        )
+        self._counted.append(self._counters_moved(number, item, found))
+        for dimension, value in (
+            ("agent", event.agent),
+            ("api_key", item.api_key_id),
+            ("debate", event.debate_id),
+            ("request_type", event.request_type),
+            ("user", event.user_id),
+            ("workspace", event.workspace),
+        ):
+            if value is not None:
+                day = (counting.number, hour // 24, dimension, str(value))
+                sums = self._days.get(day)
+                if sums is None:
+                    sums = self._days[day] = Sums()
+                sums.count(event, quantity, cost)
 
-    def _price_place(self, quote: Quote) -> int:
-        """Where the quote stands among those of this flush; most events share a few."""
-        known = self._quotes.get(id(quote))
-        if known is None:
-            known = self._quotes[id(quote)] = (len(self._quotes) + 1, quote)
-        return known[0]
-
-    def _count(self, number: int, item: Submission, place: _Place) -> str:
+    def _counters_moved(self, number: int, item: Submission, found: Class) -> str:
         """Add the event to its counters; gives back what it counted, as JSON."""
         counted: list[str] = []
-        for counter in place.additive:
-            metric = counter.metric
+        for counter in found.place.additive:
+            amount = amount_of(counter.metric, item.event)
+            counter.amount = added(counter.amount, amount)
+            counted.append(f'"{counter.metric.key}":"{amount}"')
+            if item.enforce and counter.limit.policy is LimitPolicy.HARD:
+                self._enforced.append((number, counter, amount))
+        for metric in found.place.others:
             amount = amount_of(metric, item.event)
-            counter.amount += amount
-            counted.append(f'"{metric.key}":"{amount}"')
-        for metric in place.others:
-            amount = amount_of(metric, item.event)
-            value = None
+            value = ""
             if metric.aggregation is Aggregation.UNIQUE:
-                value = key_hash(str(getattr(item.event, metric.unique_field or "user_id", "")))
+                value = key_hash(
+                    str(getattr(item.event, metric.unique_field or "user_id", ""))
+                ).hex
             self._others.append((number, metric.key, metric.aggregation.value, str(amount), value))
             counted.append(f'"{metric.key}":"{amount}"')
         return "{" + ",".join(counted) + "}"
 
     def arguments(self, now: datetime) -> list[Any]:
-        # Every flush of every process names counters in this order, and locks them so.
-        counters = [
-            counting.counters[key]
-            for counting in self._counting.values()
-            for key in sorted(counting.counters)
-        ]
-        self._counters = counters
-        for place, counter in enumerate(counters, 1):
-            counter.place = place
-        quotes = [quote for _, quote in self._quotes.values()]
-        others = self._others
+        """The statement's arguments, in the order of `ddl.columns.ARGUMENTS`."""
+        separator = _SEPARATOR
+        while True:
+            columns = _Columns(separator)
+            self._write(columns)
+            if not columns.is_torn:
+                break
+            # A caller's text contains the separator; one that nobody can know contains it not.
+            separator = uuid4().hex
         return [
-            self._organizations,
-            [self._counting[each].tenant.stamp for each in self._organizations],
-            self._version,
+            separator,
             now,
-            *(_dense(column) for column in zip(*self._rows, strict=True)),
-            [number for number, item in enumerate(self._items, 1) if item.enforce],
-            [quote.source.value for quote in quotes],
-            [quote.reference for quote in quotes],
-            [_literal(quote) for quote in quotes],
-            [counter.organization_id for counter in counters],
-            [counter.metric.key for counter in counters],
-            [counter.window.start for counter in counters],
-            [
-                counter.limit.limit if counter.limit.policy is LimitPolicy.HARD else None
-                for counter in counters
-            ],
-            [counter.amount for counter in counters],
-            [other[0] for other in others],
-            [other[1] for other in others],
-            [other[2] for other in others],
-            [other[3] for other in others],
-            [other[4] for other in others],
+            self._version,
+            separator.join([each.hex for each in self._organizations]),
+            separator.join([str(each.tenant.stamp) for each in self._counting.values()]),
+            *columns.texts,
         ]
+
+    def _write(self, columns: _Columns) -> None:
+        classes, items = self._classes, self._items
+        events = [item.event for item in items]
+        columns.group(
+            CLASSES,
+            [each.counting.hex_id for each in classes],
+            [each.event_type for each in classes],
+            [each.provider for each in classes],
+            [each.model for each in classes],
+            [each.hour for each in classes],
+            [each.place.window_start for each in classes],
+            [None if each.quote is None else each.quote.source.value for each in classes],
+            [None if each.quote is None else each.quote.reference for each in classes],
+            [None if each.quote is None else _literal(each.quote) for each in classes],
+        )
+        columns.group(
+            EVENTS,
+            [each.number for each in self._class_of],
+            [item.event_id for item in items],
+            [item.key_hash for item in items],
+            [item.payload_hash for item in items],
+            [item.microseconds for item in items],
+            [event.key for event in events],
+            self._quantities,
+            [event.tokens_in for event in events],
+            [event.tokens_out for event in events],
+            [None if cost is None else f"{cost}e-{COST_SCALE}" for cost in self._costs],
+            self._counted,
+            [event.cached_tokens or None for event in events],
+            [event.cache_write_tokens or None for event in events],
+            [event.reasoning_tokens or None for event in events],
+            [event.rounds for event in events],
+            [event.latency_ms for event in events],
+            [event.metadata for event in events],
+            [event.raw_usage for event in events],
+            [event.agent for event in events],
+            [item.api_key_id for item in items],
+            [event.debate_id for event in events],
+            [event.request_type for event in events],
+            [event.user_id for event in events],
+            [event.workspace for event in events],
+            [],
+        )
+        hours = self._summed(
+            lambda each: (each.counting.number, each.hour, each.event_type, each.provider or "",
+                each.model or "")
+        )
+        columns.rows(
+            HOURS,
+            [(self._organizations[key[0]].hex, *key[1:], *_figures(sums)) for key, sums in hours],
+        )
+        columns.rows(
+            DAYS,
+            [
+                (self._organizations[key[0]].hex, *key[1:], *_figures(sums))
+                for key, sums in sorted(self._days.items(), key=_by_key)
+            ],
+        )
+        months = self._summed(lambda each: (each.counting.number, month_of(each.hour)))
+        debates = self._quantities_of("debate")
+        calls = self._quantities_of("api_call")
+        columns.rows(
+            MONTHS,
+            [
+                (
+                    self._organizations[key[0]].hex, key[1], debates.get(key, 0), calls.get(key, 0),
+                    sums.tokens_in + sums.tokens_out, f"{sums.cost}e-{COST_SCALE}",
+                    sums.events, sums.tokens_in, sums.tokens_out, sums.unpriced,
+                )
+                for key, sums in months
+            ],
+        )
+        columns.rows(
+            COUNTERS,
+            [
+                (
+                    each.organization_id.hex,
+                    each.metric.key,
+                    microseconds_of(each.window.start),
+                    each.limit.limit if each.limit.policy is LimitPolicy.HARD else None,
+                    each.amount,
+                )
+                for each in self._counters
+            ],
+        )
+        columns.rows(ENFORCED, [(each[0], each[1].place, each[2]) for each in self._enforced])
+        columns.rows(OTHERS, self._others)
+
+    def _summed(self, key_of: Callable[[Class], tuple[Any, ...]]) -> list[tuple[Any, Sums]]:
+        """Sums of the classes by that key, sorted by it."""
+        found: dict[tuple[Any, ...], Sums] = {}
+        for each in self._classes:
+            found.setdefault(key_of(each), Sums()).add(each.sums)
+        return sorted(found.items(), key=_by_key)
+
+    def _quantities_of(self, event_type: str) -> dict[tuple[int, str], int | Decimal]:
+        found: dict[tuple[int, str], int | Decimal] = {}
+        for each in self._classes:
+            if each.event_type == event_type:
+                key = (each.counting.number, month_of(each.hour))
+                found[key] = added(found.get(key, 0), each.sums.quantity)
+        return found
 
     def answers(self, row: asyncpg.Record, meters: Meters) -> Answers:
         used, held = row["used"] or (), row["held"] or ()
@@ -296,19 +337,18 @@ class Flush:
         }
         each: list[Recorded | BillingError] = []
         for number, item in enumerate(self._items, 1):
-            shown = self._places[number - 1].shown
-            quota = quotas[id(shown)] if shown is not None else self._without_counter(number, item)
+            place = self._class_of[number - 1].place
+            shown = place.shown
+            quota = quotas[id(shown)] if shown is not None else _without_counter(item, place.window)
+            cost = self._costs[number - 1]
             if number in denied:
                 each.append(self._refusal(number, item, quotas, meters))
-                continue
-            event_id, cost = item.event_id, self._costs[number - 1]
-            if number in repeated:
-                event_id, stored_hash = repeated[number]
-                if stored_hash != item.payload_hash:
-                    each.append(EventConflict(id=item.event.key))
-                    continue
-            # A flush that is sent again after a lost connection finds its own event.
-            each.append(Recorded(event_id, event_id != item.event_id, cost, quota))
+            elif number not in repeated:
+                each.append(Recorded(item.event_id, False, cost, quota))
+            elif repeated[number][1].hex == item.payload_hash:
+                each.append(Recorded(repeated[number][0], True, cost, quota))
+            else:
+                each.append(EventConflict(id=item.event.key))
         return Answers(
             each,
             [
@@ -318,21 +358,63 @@ class Flush:
             ],
         )
 
-    def _without_counter(self, number: int, item: Submission) -> Quota:
-        window = self._places[number - 1].window
-        return Quota(item.meter.metric, None, LimitPolicy.SOFT, _FREE, _FREE, window)
-
     def _refusal(
         self, number: int, item: Submission, quotas: dict[int, Quota], meters: Meters
     ) -> QuotaExceeded:
         """Names the first limit that the event did not fit under."""
         own = [
-            (quotas[id(counter)], amount_of(counter.metric, item.event))
-            for counter in self._places[number - 1].additive
+            (quotas[id(counter)], Decimal(amount_of(counter.metric, item.event)))
+            for counter in self._class_of[number - 1].place.additive
         ]
         quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
         plan = self._counting[item.organization_id].tenant.plan
         return quota_exceeded(quota, amount, plan, meters)
+
+
+class _Columns:
+    """Collects columns as texts; `is_torn` when some text contains the separator."""
+
+    def __init__(self, separator: str) -> None:
+        self._separator = separator
+        self.texts: list[str | None] = []
+        self.is_torn = False
+
+    def group(self, columns: Sequence[tuple[str, str]], *values: Sequence[Any]) -> None:
+        """One text a column; a column of nothing is not sent."""
+        for (_, kind), column in zip(columns, values, strict=True):
+            if column.count(None) == len(column):
+                self.texts.append(None)
+                continue
+            if kind == "text":
+                text = self._separator.join(["" if each is None else each for each in column])
+                self.is_torn = self.is_torn or text.count(self._separator) >= len(column)
+            else:
+                text = self._separator.join(["" if each is None else str(each) for each in column])
+            self.texts.append(text)
+
+    def rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
+        """The same from rows; none at all leaves every column out."""
+        self.group(columns, *(zip(*rows, strict=True) if rows else [()] * len(columns)))
+
+
+def _figures(sums: Sums) -> tuple[Any, ...]:
+    return (
+        sums.events,
+        sums.quantity,
+        sums.tokens_in,
+        sums.tokens_out,
+        sums.cached,
+        f"{sums.cost}e-{COST_SCALE}",
+        sums.unpriced,
+    )
+
+
+def _by_key(entry: tuple[Any, Sums]) -> Any:
+    return entry[0]
+
+
+def _without_counter(item: Submission, window: Any) -> Quota:
+    return Quota(item.meter.metric, None, LimitPolicy.SOFT, _NOTHING, _NOTHING, window)
 
 
 def quota_exceeded(quota: Quota, amount: Decimal, plan: str, meters: Meters) -> QuotaExceeded:
@@ -360,11 +442,6 @@ def _number(value: Decimal | None) -> int | str | None:
 def key_hash(key: str) -> UUID:
     """The 128-bit name of a caller's id in the table of permanent keys."""
     return UUID(bytes=hashlib.blake2b(key.encode(), digest_size=16).digest())
-
-
-def _dense(column: Sequence[Any]) -> Sequence[Any]:
-    # `unnest` fills short arrays up with null, and what is not sent need not be encoded.
-    return () if column.count(None) == len(column) else column
 
 
 @lru_cache(maxsize=10_000)

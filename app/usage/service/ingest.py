@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
-from asyncpg.pgproto.pgproto import UUID as FastUuid  # noqa: N811 - made and sent in C
 from sqlalchemy import URL
 
 from app.catalog.service import CatalogService
@@ -15,7 +15,7 @@ from app.kernel.clock import Clock
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
-from app.usage.domain import Meters, NewEvent, check_time, event_id_at
+from app.usage.domain import Meters, NewEvent, check_time, event_id_at, microseconds_of
 from app.usage.service.connection import connect
 from app.usage.service.flush import Flush, Recorded, Submission
 from app.usage.service.group_commit import GroupCommit
@@ -58,12 +58,13 @@ class UsageIngest:
         *,
         enforce: bool = False,
         backfill: bool = False,
+        api_key_id: UUID | None = None,
     ) -> list[Recorded | BillingError]:
         """Record each event once, whatever becomes of the others; answers come in order.
 
         With *enforce*, an event that does not fit under a hard limit is not recorded and answered
         by `QuotaExceeded`. *backfill* allows any `occurred_at` of the past. An event that is an
-        error already stays that error.
+        error already stays that error. *api_key_id* names the key it came through.
         """
         now = self._clock.now()
         answers: list[Recorded | BillingError | None] = [None] * len(events)
@@ -74,7 +75,9 @@ class UsageIngest:
                 answers[index] = event
                 continue
             try:
-                submission = self._submission(organization_id, event, now, enforce, backfill)
+                submission = self._submission(
+                    organization_id, event, now, enforce, backfill, api_key_id
+                )
             except BillingError as refusal:
                 answers[index] = refusal
                 continue
@@ -92,6 +95,7 @@ class UsageIngest:
         now: datetime,
         enforce: bool,
         backfill: bool,
+        api_key_id: UUID | None,
     ) -> Submission:
         meter = self._meters.find(event.type)
         occurred_at = event.occurred_at
@@ -99,15 +103,18 @@ class UsageIngest:
             occurred_at = now
         elif not backfill or occurred_at > now:
             check_time(occurred_at, now)
+        microseconds = microseconds_of(occurred_at)
         return Submission(
             organization_id,
             event,
             meter,
             occurred_at,
-            FastUuid(event_id_at(occurred_at)),
-            FastUuid(hashlib.blake2b(event.key.encode(), digest_size=16).digest()),
-            hashlib.blake2b(event.payload, digest_size=16).digest(),
+            microseconds,
+            event_id_at(microseconds),
+            hashlib.blake2b(event.key.encode(), digest_size=16).hexdigest(),
+            hashlib.blake2b(event.payload, digest_size=16).hexdigest(),
             enforce,
+            api_key_id,
         )
 
     async def _connect(self) -> asyncpg.Connection:
