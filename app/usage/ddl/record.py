@@ -341,7 +341,7 @@ begin
                 {_at(f"({array('e_occurred_at', 'bigint')})[event]")} as at
             from {unnest("o", OTHERS)}
             where not (event = any (v_skip))
-            order by 1, 2 collate "C", 3, value, 7
+            order by 1, metric collate "C", 3, value, 7
         loop
             v_used := r.a;
             if r.kind = 'unique' then

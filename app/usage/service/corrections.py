@@ -22,8 +22,8 @@ from app.usage.models import UsageEvent
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.recount import RecountRepository
 from app.usage.repository.spend import SpendChange, SpendRepository
-from app.usage.service.flush import key_hash
 from app.usage.service.spend_notices import SpendNotices
+from app.usage.service.submission import key_hash
 from app.usage.service.usage import UsageService
 from app.usage.spend import SpendLabels
 

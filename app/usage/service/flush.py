@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 
@@ -17,10 +16,10 @@ from app.catalog.domain import Aggregation
 from app.kernel.entitlements import LimitPolicy
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
-from app.kernel.rates import EXACT, plain
+from app.kernel.rates import plain
 from app.pricing.domain import PriceBook, Quote
 from app.usage.ddl.columns import CLASSES, COUNTERS, DAYS, ENFORCED, EVENTS, HOURS, MONTHS, OTHERS
-from app.usage.domain import Meter, Meters, NewEvent, Quota, amount_of, microseconds_of
+from app.usage.domain import Meters, Quota, amount_of, microseconds_of
 from app.usage.errors import EventConflict, QuotaExceeded
 from app.usage.service.classes import (
     COST_SCALE,
@@ -33,52 +32,12 @@ from app.usage.service.classes import (
     month_of,
     whole_prices,
 )
+from app.usage.service.columns import SEPARATOR, Columns
+from app.usage.service.submission import Recorded, Submission, key_hash
 from app.usage.service.tenants import Tenants
 
 _NOTHING = Decimal(0)
 _ONE = Decimal(1)
-_SEPARATOR = "\x1f"
-
-
-@dataclass(slots=True)
-class Submission:
-    """An event on its way to the database. Its id is made once, so a second flush repeats it.
-
-    `event_id` and the hashes are 32 hexadecimal digits; `microseconds` is `occurred_at` since 1970.
-    """
-
-    organization_id: OrganizationId
-    event: NewEvent
-    meter: Meter
-    occurred_at: datetime
-    microseconds: int
-    event_id: str
-    key_hash: str
-    payload_hash: str
-    enforce: bool
-    api_key_id: UUID | None = None
-
-
-class Recorded:
-    """What became of an event: recorded now, or a repeat of one that was."""
-
-    __slots__ = ("_cost", "_event_id", "is_repeat", "quota")
-
-    def __init__(self, event_id: str | UUID, is_repeat: bool, cost: int | None, quota: Quota):
-        self._event_id = event_id
-        self.is_repeat = is_repeat
-        self._cost = cost
-        self.quota = quota
-
-    @property
-    def event_id(self) -> UUID:
-        known = self._event_id
-        return known if isinstance(known, UUID) else UUID(known)
-
-    @property
-    def cost_usd(self) -> Decimal | None:
-        """Exact; `None` when it has no price yet."""
-        return None if self._cost is None else EXACT.scaleb(Decimal(self._cost), -COST_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +144,16 @@ class Flush:
             amount = amount_of(metric, item.event)
             value = ""
             if metric.aggregation is Aggregation.UNIQUE:
-                value = key_hash(
-                    str(getattr(item.event, metric.unique_field or "user_id", ""))
-                ).hex
+                value = key_hash(str(getattr(item.event, metric.unique_field or "user_id", ""))).hex
             self._others.append((number, metric.key, metric.aggregation.value, str(amount), value))
             counted.append(f'"{metric.key}":"{amount}"')
         return "{" + ",".join(counted) + "}"
 
     def arguments(self, now: datetime) -> list[Any]:
         """The statement's arguments, in the order of `ddl.columns.ARGUMENTS`."""
-        separator = _SEPARATOR
+        separator = SEPARATOR
         while True:
-            columns = _Columns(separator)
+            columns = Columns(separator)
             self._write(columns)
             if not columns.is_torn:
                 break
@@ -211,7 +168,7 @@ class Flush:
             *columns.texts,
         ]
 
-    def _write(self, columns: _Columns) -> None:
+    def _write(self, columns: Columns) -> None:
         classes, items = self._classes, self._items
         events = [item.event for item in items]
         columns.group(
@@ -255,8 +212,13 @@ class Flush:
             [],
         )
         hours = self._summed(
-            lambda each: (each.counting.number, each.hour, each.event_type, each.provider or "",
-                each.model or "")
+            lambda each: (
+                each.counting.number,
+                each.hour,
+                each.event_type,
+                each.provider or "",
+                each.model or "",
+            )
         )
         columns.rows(
             HOURS,
@@ -276,9 +238,16 @@ class Flush:
             MONTHS,
             [
                 (
-                    self._organizations[key[0]].hex, key[1], debates.get(key, 0), calls.get(key, 0),
-                    sums.tokens_in + sums.tokens_out, f"{sums.cost}e-{COST_SCALE}",
-                    sums.events, sums.tokens_in, sums.tokens_out, sums.unpriced,
+                    self._organizations[key[0]].hex,
+                    key[1],
+                    debates.get(key, 0),
+                    calls.get(key, 0),
+                    sums.tokens_in + sums.tokens_out,
+                    f"{sums.cost}e-{COST_SCALE}",
+                    sums.events,
+                    sums.tokens_in,
+                    sums.tokens_out,
+                    sums.unpriced,
                 )
                 for key, sums in months
             ],
@@ -371,32 +340,6 @@ class Flush:
         return quota_exceeded(quota, amount, plan, meters)
 
 
-class _Columns:
-    """Collects columns as texts; `is_torn` when some text contains the separator."""
-
-    def __init__(self, separator: str) -> None:
-        self._separator = separator
-        self.texts: list[str | None] = []
-        self.is_torn = False
-
-    def group(self, columns: Sequence[tuple[str, str]], *values: Sequence[Any]) -> None:
-        """One text a column; a column of nothing is not sent."""
-        for (_, kind), column in zip(columns, values, strict=True):
-            if column.count(None) == len(column):
-                self.texts.append(None)
-                continue
-            if kind == "text":
-                text = self._separator.join(["" if each is None else each for each in column])
-                self.is_torn = self.is_torn or text.count(self._separator) >= len(column)
-            else:
-                text = self._separator.join(["" if each is None else str(each) for each in column])
-            self.texts.append(text)
-
-    def rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
-        """The same from rows; none at all leaves every column out."""
-        self.group(columns, *(zip(*rows, strict=True) if rows else [()] * len(columns)))
-
-
 def _figures(sums: Sums) -> tuple[Any, ...]:
     return (
         sums.events,
@@ -437,11 +380,6 @@ def _number(value: Decimal | None) -> int | str | None:
     if value is None:
         return None
     return int(value) if value == value.to_integral_value() else plain(value)
-
-
-def key_hash(key: str) -> UUID:
-    """The 128-bit name of a caller's id in the table of permanent keys."""
-    return UUID(bytes=hashlib.blake2b(key.encode(), digest_size=16).digest())
 
 
 @lru_cache(maxsize=10_000)

@@ -17,9 +17,10 @@ from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
 from app.usage.domain import Meters, NewEvent, check_time, event_id_at, microseconds_of
 from app.usage.service.connection import connect
-from app.usage.service.flush import Flush, Recorded, Submission
+from app.usage.service.flush import Flush
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.notices import QuotaNotices
+from app.usage.service.submission import Recorded, Submission
 from app.usage.service.tenants import Tenants
 from app.usage.statement import RECORD_CALL
 

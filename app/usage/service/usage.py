@@ -31,8 +31,8 @@ from app.usage.errors import EventNotFound, FinerThanKept, PeriodTurnedAround, U
 from app.usage.kept import DAY, hours_kept_from, whole, whole_as_kept, widened, widened_as_kept
 from app.usage.models import UsageEvent
 from app.usage.repository.reading import DIMENSIONS, UsageRepository
-from app.usage.service.flush import key_hash
 from app.usage.service.standing import Standings
+from app.usage.service.submission import key_hash
 from app.usage.service.tenants import Tenant, Tenants
 
 CREDITS = "credits"

@@ -1,0 +1,62 @@
+"""An event on its way into the database, and what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from app.kernel.ids import OrganizationId
+from app.kernel.rates import EXACT
+from app.usage.domain import Meter, NewEvent, Quota
+from app.usage.service.classes import COST_SCALE
+
+
+@dataclass(slots=True)
+class Submission:
+    """An event on its way to the database. Its id is made once, so a second flush repeats it.
+
+    `event_id` and the hashes are 32 hexadecimal digits; `microseconds` is `occurred_at` since 1970.
+    """
+
+    organization_id: OrganizationId
+    event: NewEvent
+    meter: Meter
+    occurred_at: datetime
+    microseconds: int
+    event_id: str
+    key_hash: str
+    payload_hash: str
+    enforce: bool
+    api_key_id: UUID | None = None
+
+
+class Recorded:
+    """What became of an event: recorded now, or a repeat of one that was."""
+
+    __slots__ = ("_cost", "_event_id", "is_repeat", "quota")
+
+    def __init__(
+        self, event_id: str | UUID, is_repeat: bool, cost: int | None, quota: Quota
+    ) -> None:
+        self._event_id = event_id
+        self.is_repeat = is_repeat
+        self._cost = cost
+        self.quota = quota
+
+    @property
+    def event_id(self) -> UUID:
+        known = self._event_id
+        return known if isinstance(known, UUID) else UUID(known)
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Exact; `None` when it has no price yet."""
+        return None if self._cost is None else EXACT.scaleb(Decimal(self._cost), -COST_SCALE)
+
+
+def key_hash(key: str) -> UUID:
+    """The 128-bit name of a caller's id in the table of permanent keys."""
+    return UUID(bytes=hashlib.blake2b(key.encode(), digest_size=16).digest())
