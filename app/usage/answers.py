@@ -19,7 +19,7 @@ from app.kernel.ids import encode_id
 from app.kernel.rates import plain
 from app.usage.domain import Quota
 from app.usage.schemas import rfc3339, whole_or_text
-from app.usage.service.flush import Recorded
+from app.usage.service.submission import Recorded
 
 
 def recorded_json(name: str, answer: Recorded) -> bytes:
