@@ -11,7 +11,7 @@ from uuid import UUID
 
 from asyncpg.pgproto.pgproto import UUID as FastUuid  # noqa: N811 - made and sent in C
 
-from app.usage.domain import event_id_at
+from app.usage.domain import event_id_at, microseconds_of
 from benchmarks.events import HAPPENED, MODEL, PROVIDER, cost, tokens
 from benchmarks.reconcile import key_hash
 
@@ -19,7 +19,7 @@ RECORD = """
 with input as materialized (
     select *, cost_text::numeric as cost_usd
     from unnest(
-        $1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::timestamptz[], $6::text[],
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::text[],
         $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamptz[],
         $13::jsonb[]
     ) as t (
@@ -85,7 +85,7 @@ on conflict (organization_id, month) do update set
     tokens_out = usage_monthly.tokens_out + excluded.tokens_out
 """
 
-_PAYLOAD = bytes(16)
+_PAYLOAD = FastUuid(bytes(16))
 _PRICES = [UUID(int=1), UUID(int=2)]
 
 
@@ -98,7 +98,7 @@ def arguments(organization: UUID, keys: list[str], first: int, now: datetime) ->
     counts = [tokens(number) for number in numbers]
     return [
         [owner] * size,
-        [FastUuid(event_id_at(HAPPENED)) for _ in keys],
+        [FastUuid(event_id_at(microseconds_of(HAPPENED))) for _ in keys],
         [FastUuid(key_hash(key).bytes) for key in keys],
         [_PAYLOAD] * size,
         [HAPPENED] * size,
