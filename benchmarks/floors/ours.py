@@ -10,8 +10,8 @@ from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.infra.telemetry.logging import configure_logging
 from app.kernel.ids import OrganizationId
-from app.usage.service.submission import Recorded
 from app.usage.service.ingest import UsageIngest
+from app.usage.service.submission import Recorded
 from app.usage.wire import read_batch
 from app.wiring import build_services
 from benchmarks.events import event
