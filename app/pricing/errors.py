@@ -8,3 +8,17 @@ class PriceExists(Conflict):
     a later one follows."""
 
     code = "price_exists"
+
+
+class MarkupExists(Conflict):
+    """{provider}/{model} has another markup from that very instant; a later one follows."""
+
+    code = "markup_exists"
+
+
+class PriceNeedsConfirmation(Conflict):
+    """{what} is ten times its predecessor or more, or a tenth or less. Send it again with
+    confirm: true if that is meant."""
+
+    code = "price_needs_confirmation"
+    shown = ("rows",)

@@ -16,6 +16,8 @@ from app.kernel.ids import new_id
 PRICE_PLACES = 10
 """Decimal places of a price per million: the cost of one cached token is then exact in 18."""
 
+MARKUP_PLACES = 4
+
 PerMillion = Annotated[Decimal, mapped_column(Numeric(38, PRICE_PLACES))]
 
 
@@ -50,6 +52,22 @@ class LlmPriceOverride(TenantTable):
     model: Mapped[str]
     role: Mapped[str]
     per_million: Mapped[PerMillion]
+    effective_from: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+
+class LlmPriceMarkup(TenantTable):
+    """What one organization pays on top of the price that would otherwise hold, in percent."""
+
+    __tablename__ = "llm_price_markups"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "provider", "model", "effective_from"),
+        CheckConstraint("percent > -100", name="above_minus_100"),
+    )
+
+    provider: Mapped[str]
+    model: Mapped[str]
+    percent: Mapped[Decimal] = mapped_column(Numeric(12, MARKUP_PLACES))
     effective_from: Mapped[datetime]
     created_at: Mapped[datetime]
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from app.pricing.domain import ListedPrice, RolePrice
+from app.pricing.domain import ListedPrice, Origin, PriceSource, RolePrice
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -30,7 +30,10 @@ def look_up(provider: str, model: str, at: datetime) -> ListedPrice | None:
     if info is None or not info.prices:
         return None
     prices = info.get_prices(at)
-    return _listed(f"genai-prices {_release()} {provider}/{info.id}", _Same(prices))
+    is_timeless = not isinstance(info.prices, list)
+    return _listed(
+        f"genai-prices {_release()} {provider}/{info.id}", _Same(prices), is_timeless=is_timeless
+    )
 
 
 @lru_cache(maxsize=20_000)
@@ -59,26 +62,32 @@ class _Same:
 
 
 @lru_cache(maxsize=20_000)
-def _listed(reference: str, table: _Same) -> ListedPrice | None:
+def _listed(reference: str, table: _Same, *, is_timeless: bool) -> ListedPrice | None:
     prices = table.prices
-    read, written = _role(prices.input_mtok), _role(prices.output_mtok)
+    origin = Origin(PriceSource.PUBLIC_LIST, reference)
+    read, written = _role(prices.input_mtok, origin), _role(prices.output_mtok, origin)
     if read is None and written is None:
         return None
+    fee = prices.requests_kcount
     return ListedPrice(
         reference=reference,
         input=read,
-        cache_read=_role(prices.cache_read_mtok),
-        cache_write=_role(prices.cache_write_mtok),
+        cache_read=_role(prices.cache_read_mtok, origin),
+        cache_write=_role(prices.cache_write_mtok, origin),
         output=written,
+        reasoning=_role(prices.output_reasoning_mtok, origin),
+        per_call=fee / 1000 if isinstance(fee, Decimal) else Decimal(0),
+        is_timeless=is_timeless,
     )
 
 
-def _role(price: Decimal | TieredPrices | None) -> RolePrice | None:
+def _role(price: Decimal | TieredPrices | None, origin: Origin) -> RolePrice | None:
     if price is None:
         return None
     if isinstance(price, Decimal):
-        return RolePrice(price)
-    return RolePrice(price.base, tuple((tier.start, tier.price) for tier in price.tiers))
+        return RolePrice(price, origin=origin)
+    steps = tuple((tier.start, tier.price) for tier in price.tiers)
+    return RolePrice(price.base, steps, origin=origin)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,8 +12,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId, new_id
-from app.pricing.domain import PriceRow, Role
-from app.pricing.models import LlmModelAlias, LlmPrice, LlmPriceOverride, PriceBookState
+from app.pricing.domain import Markup, PriceRow, Role
+from app.pricing.models import (
+    LlmModelAlias,
+    LlmPrice,
+    LlmPriceMarkup,
+    LlmPriceOverride,
+    PriceBookState,
+)
 
 Line = tuple[str, str, Role, Decimal]
 """Provider, model, role, price per million."""
@@ -52,34 +59,33 @@ class PriceRepository(Repository):
         found = (await self.session.scalars(select(LlmModelAlias))).all()
         return {(alias.provider, alias.alias): alias.model for alias in found}
 
-    async def find_row(
-        self,
-        provider: str,
-        model: str,
-        role: Role,
-        effective_from: datetime,
-        organization_id: OrganizationId | None,
-    ) -> PriceRow | None:
-        if organization_id is None:
-            found = await self.session.scalar(
-                select(LlmPrice).where(
-                    LlmPrice.provider == provider,
-                    LlmPrice.model == model,
-                    LlmPrice.role == role,
-                    LlmPrice.effective_from == effective_from,
-                )
+    async def list_markups(self) -> list[Markup]:
+        """Every organization's markups."""
+        found = (await self.session.scalars(select(LlmPriceMarkup))).all()
+        return [
+            Markup(
+                id=markup.id,
+                organization_id=OrganizationId(markup.organization_id),
+                provider=markup.provider,
+                model=markup.model,
+                percent=markup.percent.normalize(),
+                effective_from=markup.effective_from,
             )
-            return _row(found, None) if found else None
-        own = await self.session.scalar(
-            select(LlmPriceOverride).where(
-                LlmPriceOverride.organization_id == organization_id,
-                LlmPriceOverride.provider == provider,
-                LlmPriceOverride.model == model,
-                LlmPriceOverride.role == role,
-                LlmPriceOverride.effective_from == effective_from,
+            for markup in found
+        ]
+
+    def add_markup(self, markup: Markup, created_at: datetime) -> None:
+        self.session.add(LlmPriceMarkup(**asdict(markup), created_at=created_at))
+
+    async def set_alias(self, provider: str, alias: str, model: str) -> None:
+        """Make *alias* another name of *model*, whatever it was before."""
+        statement = insert(LlmModelAlias).values(provider=provider, alias=alias, model=model)
+        await self.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[LlmModelAlias.provider, LlmModelAlias.alias],
+                set_={"model": model},
             )
         )
-        return _row(own, organization_id) if own else None
 
     def add(self, row: PriceRow, created_at: datetime) -> None:
         values = {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
-from app.pricing.domain import ANY_MODEL, Role
-
-FROM_THE_BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
+from app.pricing.domain import ANY, Role
 
 SEEDED: tuple[tuple[str, str, Decimal, Decimal], ...] = (
     ("anthropic", "claude-opus-4", Decimal("15.00"), Decimal("75.00")),
@@ -16,7 +13,7 @@ SEEDED: tuple[tuple[str, str, Decimal, Decimal], ...] = (
     ("openai", "gpt-4o-mini", Decimal("0.15"), Decimal("0.60")),
     ("google", "gemini-pro", Decimal("1.25"), Decimal("5.00")),
     ("deepseek", "deepseek-v3", Decimal("0.14"), Decimal("0.28")),
-    ("openrouter", ANY_MODEL, Decimal("2.00"), Decimal("8.00")),
+    ("openrouter", ANY, Decimal("2.00"), Decimal("8.00")),
 )
 """Provider, model, input, output."""
 

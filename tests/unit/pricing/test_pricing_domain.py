@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.kernel.ids import OrganizationId, new_id
 from app.pricing import public_list, seed
 from app.pricing.domain import (
+    FROM_THE_BEGINNING,
     ListedPrice,
     PriceBook,
     PriceRow,
@@ -55,7 +56,7 @@ def book(*rows: PriceRow, aliases: dict[tuple[str, str], str] | None = None) -> 
 
 def seeded() -> PriceBook:
     rows = [
-        PriceRow(new_id(), provider, model, role, price, seed.FROM_THE_BEGINNING)
+        PriceRow(new_id(), provider, model, role, price, FROM_THE_BEGINNING)
         for provider, model, role, price in seed.seeded_rows()
     ]
     aliases = {(provider, alias): model for provider, alias, model in seed.ALIASES}
@@ -86,7 +87,8 @@ def test_roles_add_up_or_are_refused(
 def test_a_cost_is_exact(
     tokens: tuple[int, int, int, int], by_role: tuple[Decimal, Decimal, Decimal, Decimal]
 ) -> None:
-    quote = Quote(PriceSource.BOOK, "x", *(RolePrice(price) for price in by_role))
+    read, cached, written, output = (RolePrice(price) for price in by_role)
+    quote = Quote(PriceSource.BOOK, "x", read, cached, written, output)
     cost = quote.cost(Tokens(*tokens))
     assert cost is not None
     wanted = sum(Fraction(n) * Fraction(p) for n, p in zip(tokens, by_role, strict=True))
