@@ -10,8 +10,10 @@ from app.infra.http.lane import HotOperation
 from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
-from app.subscriptions.router import router as subscriptions
-from app.usage import export_router, hot
+from app.subscriptions import hot as subscriptions_hot
+from app.subscriptions import router as subscriptions
+from app.usage import export_router
+from app.usage import hot as usage_hot
 from app.usage import router as usage
 from app.webhooks.router import router as webhooks
 
@@ -29,7 +31,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     catalog,
     pricing.router,
     pricing.operators,
-    subscriptions,  # before invoices: /billing/invoices/upcoming is not an id
+    subscriptions.hot_router,
+    subscriptions.router,  # before invoices: /billing/invoices/upcoming is not an id
     invoices,
     webhooks,
     admin,
@@ -38,9 +41,10 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
 PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)
 
 HOT_OPERATIONS: tuple[tuple[str, str, HotOperation], ...] = (
-    ("POST", "/usage/events", hot.RECORD_EVENT),
-    ("POST", "/usage/events/batch", hot.RECORD_BATCH),
-    ("GET", "/billing/quota", hot.QUOTAS),
+    ("POST", "/usage/events", usage_hot.RECORD_EVENT),
+    ("POST", "/usage/events/batch", usage_hot.RECORD_BATCH),
+    ("GET", "/billing/quota", usage_hot.QUOTAS),
+    ("GET", "/billing/subscription", subscriptions_hot.SUBSCRIPTION),
 )
 """Served by the lane in front of the framework; each is declared by a route above as well."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -115,6 +115,58 @@ class SubscriptionView:
     pending_change: PendingChange | None
     pay_url: str | None
     features: frozenset[str]
+
+
+# Not frozen: it is built from each row of the hot read.
+@dataclass(slots=True)
+class Mirrored:
+    """What is shown of a subscription in the mirror; its fields are columns."""
+
+    id: UUID
+    plan: str
+    status: str
+    created_at: datetime
+    period_start: datetime | None
+    period_end: datetime | None
+    cancel_at_period_end: bool
+    cancel_at: datetime | None
+    trial_end: datetime | None
+    amount: int | None
+    currency: str
+    interval: str
+    first_failed_at: datetime | None
+    pending_plan: str | None
+    pending_interval: str | None
+    pending_effective_at: datetime | None
+    pending_reason: str | None
+    pay_url: str | None
+
+    @property
+    def period(self) -> Period | None:
+        if self.period_start is None or self.period_end is None:
+            return None
+        return Period(self.period_start, self.period_end)
+
+    @property
+    def pending_change(self) -> PendingChange | None:
+        if self.pending_plan is None or self.pending_reason is None:
+            return None
+        return PendingChange(
+            plan=self.pending_plan,
+            interval=self.pending_interval,
+            effective_at=self.pending_effective_at,
+            reason=PendingReason(self.pending_reason),
+        )
+
+    @property
+    def ends_with_period(self) -> bool:
+        # Stripe's portal schedules the same end by an instant instead of the flag.
+        return self.cancel_at_period_end or (
+            self.cancel_at is not None and self.cancel_at == self.period_end
+        )
+
+
+MIRRORED_COLUMNS = tuple(each.name for each in fields(Mirrored))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import TenantTable, metadata
 from app.kernel.periods import Period
-from app.subscriptions.domain import PendingChange, PendingReason
 
 SYNC_TICKETS = Sequence("subscription_sync_tickets", metadata=metadata)
 """Numbers the questions put to Stripe, in the order in which they were put."""
@@ -60,28 +59,11 @@ class Subscription(TenantTable):
     synced_at: Mapped[datetime]
 
     @property
-    def period(self) -> Period | None:
-        if self.period_start is None or self.period_end is None:
-            return None
-        return Period(self.period_start, self.period_end)
-
-    @property
     def window(self) -> Period | None:
         """The quota window that was last paid for."""
         if self.window_start is None or self.window_end is None:
             return None
         return Period(self.window_start, self.window_end)
-
-    @property
-    def pending_change(self) -> PendingChange | None:
-        if self.pending_plan is None or self.pending_reason is None:
-            return None
-        return PendingChange(
-            plan=self.pending_plan,
-            interval=self.pending_interval,
-            effective_at=self.pending_effective_at,
-            reason=PendingReason(self.pending_reason),
-        )
 
 
 class PaymentFailure(TenantTable):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from app.infra.http.idempotency import IdempotentRoute
+from app.infra.http.lane import HotRoute
 from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.kernel.principal import Permission, Principal
+from app.subscriptions import hot
 from app.subscriptions.domain import ChangeOutcome, ChangeResult
 from app.subscriptions.schemas import (
     CancelIn,
@@ -28,6 +30,7 @@ from app.subscriptions.schemas import (
 from app.subscriptions.service import ChangeService, CheckoutService, SubscriptionService
 
 router = APIRouter(prefix="/billing", tags=["subscription"], route_class=IdempotentRoute)
+hot_router = APIRouter(prefix="/billing", tags=["subscription"], route_class=HotRoute)
 
 Reader = Annotated[Principal, needs(Permission.BILLING_READ)]
 Buyer = Annotated[Principal, needs(Permission.BILLING_WRITE)]
@@ -40,10 +43,15 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/subscription", response_model=SubscriptionOut, status_code=200)
-async def get_subscription(principal: Reader, subscriptions: Subscriptions) -> SubscriptionOut:
+@hot_router.get(
+    "/subscription",
+    response_model=SubscriptionOut,
+    status_code=200,
+    dependencies=[needs(Permission.BILLING_READ)],
+)
+async def get_subscription(request: Request) -> Response:
     """What the organization holds and what is granted now; without one, `status` is `none`."""
-    return SubscriptionOut.from_domain(await subscriptions.current(principal.organization))
+    return await hot.SUBSCRIPTION.answer(request)
 
 
 @router.post("/checkout", response_model=CheckoutOut, status_code=201)

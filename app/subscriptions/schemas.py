@@ -148,10 +148,6 @@ class SubscriptionOut(OutputModel):
     pay_url: str | None
     features: list[str]
 
-    @classmethod
-    def from_domain(cls, view: SubscriptionView) -> SubscriptionOut:
-        return cls(**_fields(view))
-
 
 class ChangeOut(SubscriptionOut):
     """The subscription after a change, and what became of the change."""

@@ -1,10 +1,13 @@
 """How subscriptions are built."""
 
+from sqlalchemy import URL
+
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
 from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
+from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.kernel.clock import Clock
 from app.organizations.service import OrganizationService
@@ -21,6 +24,7 @@ from app.subscriptions.service import (
     SubscriptionMirror,
     SubscriptionService,
 )
+from app.subscriptions.service.holdings import Holdings
 
 
 def register(services: Services) -> None:
@@ -48,9 +52,13 @@ def register(services: Services) -> None:
         ChangeService,
         ChangeService(work, ChangeRepository(work), rows, mirror, catalogs, stripe, audit, clock),
     )
+    holdings = Holdings(services[URL])
     services.add(
         SubscriptionService,
-        SubscriptionService(
-            work, rows, organizations, customers, catalogs, stripe, clock, grace_days
-        ),
+        SubscriptionService(work, rows, holdings, customers, catalogs, stripe, clock, grace_days),
     )
+    services[Lifecycle].add(_nothing, holdings.close)
+
+
+async def _nothing() -> None:
+    return None

@@ -28,6 +28,7 @@ from tests.support.service import Service
 EVENTS = "/api/v1/usage/events"
 BATCH = f"{EVENTS}/batch"
 QUOTA = "/api/v1/billing/quota"
+SUBSCRIPTION = "/api/v1/billing/subscription"
 
 NEW_ON_EACH_REQUEST = re.compile(r'evt_[0-9a-z]{26}|(?<="request_id": ")[0-9a-f]{32}')
 
@@ -143,6 +144,13 @@ ASKED: dict[str, list[Ask]] = {
         post(EVENTS, b"\x00"),
         post(f"{EVENTS}?x=%00", DEBATE),
         Ask("GET", f"{QUOTA}?x=%00"),
+    ],
+    "subscriptions": [
+        Ask("GET", SUBSCRIPTION),
+        Ask("GET", "/api/billing/subscription"),
+        Ask("GET", f"{SUBSCRIPTION}/"),
+        Ask("POST", SUBSCRIPTION, b"{}"),
+        Ask("GET", SUBSCRIPTION, is_anonymous=True),
     ],
     "nobody": [
         Ask("POST", EVENTS, DEBATE, is_anonymous=True),
@@ -420,6 +428,7 @@ async def test_the_lane_takes_what_is_plain_and_hands_on_the_rest(
         post(EVENTS, DEBATE),
         post(BATCH, b'{"events":[]}'),
         Ask("GET", QUOTA),
+        Ask("GET", SUBSCRIPTION),
         Ask("GET", "/api/billing/quota"),
     ):
         assert await status(plain) != 418, plain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -266,24 +265,20 @@ class SubscriptionMirror:
             )
 
 
-def shown_of(
-    rows: Sequence[Subscription], catalog: Catalog, now: datetime, grace_days: int
-) -> Subscription | None:
-    """Of an organization's subscriptions, the one to talk about."""
-    shown = decide([_held(row, catalog) for row in rows], now, grace_days).shown
-    return next((row for row in rows if shown is not None and row.id == shown.id), None)
-
-
 def _held(row: Subscription, catalog: Catalog) -> Held:
-    plan = catalog.plan(row.plan)
     return Held(
         id=row.id,
         status=row.status,
-        # A plan that is no longer sold is still held; it comes after those that are.
-        rank=plan.rank if plan is not None else -1,
+        rank=rank_of(row.plan, catalog),
         created_at=row.created_at,
         first_failed_at=row.first_failed_at,
     )
+
+
+def rank_of(plan: str, catalog: Catalog) -> int:
+    """How good a plan is. One that is no longer sold is still held; it comes after the others."""
+    known = catalog.plan(plan)
+    return known.rank if known is not None else -1
 
 
 def _visible(row: Subscription) -> tuple[object, ...]:

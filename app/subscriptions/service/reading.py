@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.catalog.service import CatalogService
@@ -9,18 +10,21 @@ from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId
-from app.organizations.service import OrganizationService
+from app.organizations.errors import OrganizationNotFound
 from app.subscriptions.domain import (
+    Held,
+    Mirrored,
     PaymentMethod,
     PaymentState,
     SubscriptionView,
+    decide,
     grace_until,
     payment_state,
 )
-from app.subscriptions.models import Subscription
 from app.subscriptions.repository import SubscriptionRepository
 from app.subscriptions.service.customers import StripeCustomers
-from app.subscriptions.service.mirror import shown_of
+from app.subscriptions.service.holdings import Holdings
+from app.subscriptions.service.mirror import rank_of
 
 
 class SubscriptionService:
@@ -30,7 +34,7 @@ class SubscriptionService:
         self,
         work: UnitOfWork,
         subscriptions: SubscriptionRepository,
-        organizations: OrganizationService,
+        holdings: Holdings,
         customers: StripeCustomers,
         catalogs: CatalogService,
         stripe: StripeGateway,
@@ -39,7 +43,7 @@ class SubscriptionService:
     ) -> None:
         self._work = work
         self._subscriptions = subscriptions
-        self._organizations = organizations
+        self._holdings = holdings
         self._customers = customers
         self._catalogs = catalogs
         self._stripe = stripe
@@ -47,23 +51,22 @@ class SubscriptionService:
         self._grace_days = grace_days
 
     async def current(self, organization_id: OrganizationId) -> SubscriptionView:
-        """The subscription that counts, or the last one, or the plan that costs nothing."""
-        async with self._work.begin(organization_id):
-            granted = await self._organizations.entitlements(organization_id)
-            row = shown_of(
-                await self._subscriptions.list_for_organization(organization_id),
-                self._catalogs.active,
-                self._clock.now(),
-                self._grace_days,
-            )
+        """The subscription that counts, or the last one, or the plan that costs nothing.
+
+        Raises `OrganizationNotFound`.
+        """
+        holding = await self._holdings.of(organization_id)
+        if holding is None:
+            raise OrganizationNotFound
+        row = self._shown(holding.subscriptions)
         if row is None:
-            return _without(granted.plan, granted.features)
+            return _without(holding.granted, holding.features)
         return SubscriptionView(
-            tier=granted.plan,
+            tier=holding.granted,
             plan=row.plan,
             status=row.status,
             period=row.period,
-            cancel_at_period_end=row.cancel_at_period_end or _ends_with_period(row),
+            cancel_at_period_end=row.ends_with_period,
             cancel_at=row.cancel_at,
             trial_end=row.trial_end,
             amount=row.amount,
@@ -73,7 +76,7 @@ class SubscriptionService:
             grace_until=self._grace_until(row),
             pending_change=row.pending_change,
             pay_url=row.pay_url,
-            features=granted.features,
+            features=holding.features,
         )
 
     async def open_portal(
@@ -110,15 +113,28 @@ class SubscriptionService:
             for method in sorted(saved, key=lambda one: one.created_at, reverse=True)
         ]
 
-    def _grace_until(self, row: Subscription) -> datetime | None:
+    def _shown(self, rows: Sequence[Mirrored]) -> Mirrored | None:
+        """Of an organization's subscriptions, the one to talk about."""
+        if not rows:
+            return None
+        catalog = self._catalogs.active
+        held = [
+            Held(
+                id=row.id,
+                status=row.status,
+                rank=rank_of(row.plan, catalog),
+                created_at=row.created_at,
+                first_failed_at=row.first_failed_at,
+            )
+            for row in rows
+        ]
+        shown = decide(held, self._clock.now(), self._grace_days).shown
+        return next((row for row in rows if shown is not None and row.id == shown.id), None)
+
+    def _grace_until(self, row: Mirrored) -> datetime | None:
         if row.status != "past_due" or row.first_failed_at is None:
             return None
         return grace_until(row.first_failed_at, self._grace_days)
-
-
-def _ends_with_period(row: Subscription) -> bool:
-    # Stripe's portal schedules the same end by an instant instead of the flag.
-    return row.cancel_at is not None and row.cancel_at == row.period_end
 
 
 def _without(tier: str, features: frozenset[str]) -> SubscriptionView:
