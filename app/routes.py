@@ -14,6 +14,7 @@ from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import router as subscriptions
 from app.usage import export_router
 from app.usage import hot as usage_hot
+from app.usage import reservation_router as reservations
 from app.usage import router as usage
 from app.webhooks.router import router as webhooks
 
@@ -21,6 +22,8 @@ API_PREFIX = "/api/v1"
 
 FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.ingest,
+    reservations.writing,
+    reservations.reading,
     export_router.router,  # before usage: /usage/events/export is not an id
     usage.standing,
     usage.quotas,

@@ -5,6 +5,7 @@ from app.infra.jobs.worker import Scheduled
 SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("platform.clean_up", "*/15 * * * *"),
     Scheduled("auth.forget_expired", "*/15 * * * *"),
+    Scheduled("usage.expire_reservations", "* * * * *"),
     Scheduled("usage.price_waiting", "*/15 * * * *"),
     Scheduled("usage.announce_spend", "*/5 * * * *"),
     Scheduled("usage.make_partitions", "10 3 * * *"),

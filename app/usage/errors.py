@@ -96,3 +96,54 @@ class ExportsBusy(Unavailable):
     """Other exports are running; this one can begin when they are done."""
 
     code = "exports_busy"
+
+
+class ReservationNotFound(NotFound):
+    """There is no such reservation."""
+
+    code = "reservation_not_found"
+
+
+class NothingToReserve(Malformed):
+    """A reservation needs a metric, an estimated_cost_usd, or a provider and model with tokens."""
+
+    code = "nothing_to_reserve"
+
+
+class EstimateNotPriced(Malformed):
+    """There is no price for {provider}/{model}; send estimated_cost_usd instead of its tokens."""
+
+    code = "estimate_not_priced"
+
+
+class ParentOver(Conflict):
+    """The parent reservation is {state}; nothing can be taken out of it any more."""
+
+    code = "parent_reservation_over"
+    shown = ("state",)
+
+
+class ReservationsTooDeep(Conflict):
+    """Reservations nest at most {depth} deep."""
+
+    code = "reservations_too_deep"
+
+
+class ReservationReleased(Conflict):
+    """This reservation was released; nothing was recorded. Send the event to /usage/events."""
+
+    code = "reservation_released"
+
+
+class ReservationCommitted(Conflict):
+    """This reservation was committed by another event; nothing was recorded."""
+
+    code = "reservation_committed"
+
+
+class EnvelopeExceeded(PaymentRequired):
+    """The parent reservation has {remaining} of {limit} {metric} left, which does not allow
+    {requested} more."""
+
+    code = "budget_exceeded"
+    shown = ("scope", "parent_id", "metric", "limit", "remaining", "requested")

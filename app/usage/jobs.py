@@ -10,6 +10,7 @@ from app.usage.service.corrections import UsageCorrections
 from app.usage.service.folding import Folding
 from app.usage.service.partitions import Partitions
 from app.usage.service.recount import WindowRecount
+from app.usage.service.reservations import Reservations
 from app.usage.service.spend_notices import SpendNotices
 
 
@@ -45,8 +46,14 @@ async def announce_spend(payload: Payload, services: Services) -> None:
     await services[SpendNotices].announce_missed()
 
 
+async def expire_reservations(payload: Payload, services: Services) -> None:
+    """Give back what reservations hold that nobody settled in time."""
+    await services[Reservations].expire()
+
+
 JOBS = {
     "usage.place_again": place_again,
+    "usage.expire_reservations": expire_reservations,
     "usage.price_waiting": price_waiting,
     "usage.make_partitions": make_partitions,
     "usage.fold_hours": fold_hours,

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Index,
     Numeric,
     SmallInteger,
+    Text,
     Uuid,
     text,
 )
@@ -22,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import TenantTable
+from app.infra.db.types import UtcInstant
 from app.usage import ddl  # noqa: F401 - the default partition and the writing function
 from app.usage.spend import SpendPeriod, SpendScope
 
@@ -253,3 +255,62 @@ class Spend(_Keyed):
     held: Mapped[Cost]
     announced: Mapped[Decimal] = mapped_column(Numeric(9, 6))
     reached_at: Mapped[datetime | None]
+
+
+class Reservation(TenantTable):
+    """What somebody holds for a call that is about to be made.
+
+    `names` says what is held: `$` is cost, everything else a metric, and the arrays beside it run
+    parallel: what was granted, what of it remains, what went back, what events took, and what
+    they took beyond it. What a child was granted is missing from its parent's `remaining`.
+    `limit_ids` with `period_starts` are the limits on spending that carry the cost, those of the
+    parent first. Names, window, limits, parent and path never change.
+    """
+
+    __tablename__ = "reservations"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "parent_id"], ["reservations.organization_id", "reservations.id"]
+        ),
+        Index(
+            "uq_reservations_request_key",
+            "organization_id",
+            "request_key",
+            unique=True,
+            postgresql_where=text("request_key is not null"),
+        ),
+        Index("ix_reservations_overdue", "expires_at", postgresql_where=text("state = 'held'")),
+        CheckConstraint(
+            "state in ('held', 'committed', 'released', 'expired')", name="state_is_known"
+        ),
+        CheckConstraint("0 <= all (remaining)", name="remaining_not_negative"),
+        CheckConstraint("state = 'held' or 0 = all (remaining)", name="nothing_remains_at_the_end"),
+    )
+
+    parent_id: Mapped[UUID | None]
+    path: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    state: Mapped[str]
+    metric: Mapped[str | None]
+    window_start: Mapped[datetime]
+    names: Mapped[list[str]] = mapped_column(ARRAY(Text()))
+    granted: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric()))
+    remaining: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric()))
+    returned: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric()))
+    committed: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric()))
+    overshoot: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric()))
+    events: Mapped[int]
+    limit_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    limit_scopes: Mapped[list[str]] = mapped_column(ARRAY(Text()))
+    period_starts: Mapped[list[datetime]] = mapped_column(ARRAY(UtcInstant()))
+    workspace: Mapped[str | None]
+    user_id: Mapped[str | None]
+    api_key_id: Mapped[UUID | None]
+    debate_id: Mapped[str | None]
+    agent: Mapped[str | None]
+    provider: Mapped[str | None]
+    model: Mapped[str | None]
+    request_key: Mapped[UUID | None]
+    request_hash: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]

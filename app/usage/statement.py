@@ -28,3 +28,14 @@ left join lateral (
 ) as c on true
 order by t.n
 """
+
+
+def _call(function: str, arguments: int) -> str:
+    return f"select * from {function}({', '.join(f'${n}' for n in range(1, arguments + 1))})"
+
+
+RESERVE_CALL = _call("usage_reserve", 29)
+
+GIVE_BACK_CALL = "select usage_give_back($1, $2, $3, $4)"
+
+EXPIRE_CALL = "select usage_expire($1, $2, $3)"

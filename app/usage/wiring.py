@@ -17,6 +17,7 @@ from app.usage.repository.folding import FoldingRepository
 from app.usage.repository.partitions import PartitionRepository
 from app.usage.repository.reading import UsageRepository
 from app.usage.repository.recount import RecountRepository
+from app.usage.repository.reservations import ReservationRepository
 from app.usage.repository.spend import SpendRepository
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.export import UsageExports
@@ -25,6 +26,7 @@ from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
 from app.usage.service.recount import WindowRecount
+from app.usage.service.reservations import Reservations
 from app.usage.service.spend_limits import SpendLimits
 from app.usage.service.spend_notices import SpendNotices
 from app.usage.service.standing import Standings
@@ -74,12 +76,21 @@ def register(services: Services) -> None:
         UsageIngest, UsageIngest(services[URL], catalogs, prices, tenants, notices, clock)
     )
 
+    reservations = services.add(
+        Reservations,
+        Reservations(
+            services[URL], work, ReservationRepository(work), catalogs, prices, tenants, clock
+        ),
+    )
+
     async def start() -> None:
         await partitions.make()
         await ingest.open()
+        await reservations.open()
         await standings.open()
 
     async def stop() -> None:
+        await reservations.close()
         await ingest.close()
         await standings.close()
         await notices.finish()

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.usage.ddl import install, uninstall
+from app.usage.ddl import uninstall
 
 revision = "0002"
 down_revision = "0001"
@@ -14,7 +14,6 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("usage_events", sa.Column("api_key_id", sa.Uuid(), nullable=True))
     op.add_column("usage_events", sa.Column("reservation_id", sa.Uuid(), nullable=True))
-    install(op.get_bind().exec_driver_sql)
 
 
 def downgrade() -> None:

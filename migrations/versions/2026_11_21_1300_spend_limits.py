@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from app.usage.ddl import install, uninstall
+from app.usage.ddl import uninstall
 
 revision = "0003"
 down_revision = "0002"
@@ -71,7 +71,6 @@ def upgrade() -> None:
             "organization_id", "limit_id", "period_start", name=op.f("pk_spend")
         ),
     )
-    install(op.get_bind().exec_driver_sql)
 
 
 def downgrade() -> None:

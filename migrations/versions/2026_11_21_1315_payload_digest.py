@@ -2,8 +2,6 @@
 
 from alembic import op
 
-from app.usage.ddl import install
-
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -15,7 +13,6 @@ def upgrade() -> None:
         "alter table usage_keys alter column payload_hash type uuid"
         " using encode(payload_hash, 'hex')::uuid"
     )
-    install(op.get_bind().exec_driver_sql)
 
 
 def downgrade() -> None:

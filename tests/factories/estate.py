@@ -44,9 +44,10 @@ async def an_estate(service: Service) -> Estate:
             "occurred_at": (service.clock.now() - timedelta(minutes=1)).isoformat(),
         },
     )
+    reservation = await http.post("/api/v1/usage/reservations", json={"metric": "debates"})
     invoice_id = await a_paid_invoice(service, owner.organization_id)
     me = await http.get("/api/v1/auth/me")
-    for answer in (key, sessions, invite, event, me):
+    for answer in (key, sessions, invite, event, reservation, me):
         assert answer.is_success, answer.text
     return Estate(
         owner,
@@ -57,6 +58,7 @@ async def an_estate(service: Service) -> Estate:
             "key_id": key.json()["id"],
             "invite_id": invite.json()["id"],
             "event_id": event.json()["id"],
+            "reservation_id": reservation.json()["id"],
             "invoice_id": invoice_id,
         },
     )

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, MetaData, event
 
 from app.infra.db.base import metadata
 from app.usage.ddl.gate import GATE
+from app.usage.ddl.holds import EXPIRE, GIVE_BACK, HOLD_FREE, HOLD_LOCK, HOLD_RETURN
 from app.usage.ddl.record import RECORD
+from app.usage.ddl.reserve import RESERVE
 from app.usage.ddl.spend import PERIOD_END, PERIOD_START, SPEND_LOCK, SPEND_POST
 
 DEFAULT_PARTITION = """
@@ -21,6 +23,12 @@ FUNCTIONS = {
     "usage_period_end": PERIOD_END,
     "usage_spend_lock": SPEND_LOCK,
     "usage_spend_post": SPEND_POST,
+    "usage_hold_lock": HOLD_LOCK,
+    "usage_hold_free": HOLD_FREE,
+    "usage_hold_return": HOLD_RETURN,
+    "usage_reserve": RESERVE,
+    "usage_give_back": GIVE_BACK,
+    "usage_expire": EXPIRE,
     "usage_record": RECORD,
 }
 

@@ -1,0 +1,95 @@
+"""Reserving and releasing: bytes in, one validation, one wait for the commit, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from app.infra.http.idempotency import IdempotencyKeyMalformed
+from app.infra.http.provide import Services
+from app.kernel.ids import MalformedId, decode_id
+from app.kernel.principal import Permission, Principal
+from app.usage.errors import ReservationNotFound
+from app.usage.reservation_wire import (
+    amounts_json,
+    caller_of,
+    read_reservation,
+    reservation_json,
+)
+from app.usage.service.reservations import Reservations
+
+_MAX_KEY = 255
+_HEADER = b"idempotency-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a JSON text, and whether the same request was answered before."""
+
+    status: int
+    body: bytes
+    is_replay: bool = False
+
+
+async def reserve(
+    services: Services, principal: Principal, headers: Mapping[bytes, bytes], body: bytes
+) -> Answer:
+    """Hold what a call is going to use, or refuse."""
+    principal.require(Permission.USAGE_WRITE)
+    organization_id = principal.organization
+    key = key_of(headers)
+    try:
+        asked = read_reservation(body, principal.actor, key)
+    except ValidationError as error:
+        raise faults(error) from None
+    grant = await services[Reservations].reserve(organization_id, asked, caller_of(principal))
+    # A repeat has the first answer, whatever has become of the reservation since.
+    shown = reservation_json(grant.held, "granted")
+    if grant.is_repeat:
+        shown.update(state="held", settled_at=None, events=0)
+        for amount in shown["amounts"]:
+            amount.update(remaining=amount["granted"], returned="0", committed="0", overshoot="0")
+    return Answer(201, to_json(shown), grant.is_repeat)
+
+
+async def release(services: Services, principal: Principal, name: str) -> Answer:
+    """Give back what is left of a reservation."""
+    principal.require(Permission.USAGE_WRITE)
+    held = await services[Reservations].release(principal.organization, reservation_id(name))
+    shown = reservation_json(held)
+    shown["returned"] = amounts_json(held, "returned")
+    return Answer(200, to_json(shown))
+
+
+def reservation_id(name: str) -> UUID:
+    """Raises `ReservationNotFound`, because nothing has such a name."""
+    try:
+        return decode_id("res", name)
+    except MalformedId:
+        raise ReservationNotFound from None
+
+
+def key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The Idempotency-Key. Raises `IdempotencyKeyMalformed`."""
+    raw = headers.get(_HEADER)
+    if raw is None:
+        return None
+    key = raw.decode("latin-1")
+    if not (1 <= len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
+        raise IdempotencyKeyMalformed
+    return key
+
+
+def faults(error: ValidationError) -> RequestValidationError:
+    """What is wrong with a body, as the framework says it."""
+    return RequestValidationError(
+        [
+            {"loc": ("body", *fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    )
