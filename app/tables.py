@@ -32,6 +32,7 @@ PLATFORM_TABLES: dict[str, str] = {
     invoices.InvoiceNumberCounter.__tablename__: "a series of numbers is the seller's",
     notifications.PersonalNotice.__tablename__: "a person's account belongs to no organization",
     rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
+    usage.UsageArchive.__tablename__: "a month of events is everybody's",
     webhooks.StripeEvent.__tablename__: "an event has no tenant until it is handled",
 }
 """Tables that belong to no organization, each with the reason (architecture 8)."""

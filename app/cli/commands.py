@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -108,6 +109,62 @@ def import_people(
         typer.echo(reason, err=True)
     if outcome.refused:
         raise typer.Exit(1)
+
+
+@commands.command()
+def list_events() -> None:
+    """List the months of usage events: what is archived, detached or attached, and how large."""
+    from app.cli import storage
+
+    typer.echo(f"{'':32}{'state':>10}{'events':>14}{'size':>12}")
+    for each in storage.list_events(_settings()):
+        size = "" if each.bytes is None else f"{each.bytes / 1e6:,.1f} MB"
+        typer.echo(f"{each.name:32}{each.state:>10}{each.events:>14,}{size:>12}")
+
+
+@commands.command()
+def archive_events(
+    month: Annotated[str, typer.Argument(help="Which month, for example 2024-05.")],
+    folder: Annotated[
+        Path, typer.Option("--to", help="An existing folder, where the file and its manifest go.")
+    ],
+    keep_months: Annotated[
+        int, typer.Option(min=2, help="Refuse a month that is not over for so many months.")
+    ] = 24,
+) -> None:
+    """Move a month of usage events to a file: detach, write, read back and compare, drop.
+
+    Sums, quotas and invoices stay what they are. Run it again after a failure: it goes on where
+    it stopped. A month with events that have no price is refused.
+    """
+    from app.cli import storage
+    from app.kernel.errors import BillingError
+
+    try:
+        manifest = storage.archive_events(_settings(), month, folder, keep_months)
+    except (BillingError, OSError, ValueError) as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from None
+    if manifest is None:
+        typer.echo(f"There is nothing of {month} to archive.")
+    else:
+        typer.echo(f"{manifest['events']:,} events of {month} are in {folder / manifest['file']}.")
+
+
+@commands.command()
+def attach_events(
+    month: Annotated[str, typer.Argument(help="Which month, for example 2024-05.")],
+) -> None:
+    """Put a month back that `archive-events` detached and did not come to drop."""
+    from app.cli import storage
+    from app.kernel.errors import BillingError
+
+    try:
+        attached = storage.attach_events(_settings(), month)
+    except (BillingError, ValueError) as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{month} is {'attached again' if attached else 'not detached'}.")
 
 
 def _settings() -> Settings:

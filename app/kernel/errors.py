@@ -39,6 +39,12 @@ class NotFound(BillingError):
     code = "not_found"
 
 
+class Gone(BillingError):
+    """That was here once, and is kept elsewhere."""
+
+    code = "gone"
+
+
 class Conflict(BillingError):
     """That clashes with what is already there."""
 

@@ -1,6 +1,6 @@
 """What `usage` refuses."""
 
-from app.kernel.errors import Conflict, Malformed, NotFound, PaymentRequired, Unavailable
+from app.kernel.errors import Conflict, Gone, Malformed, NotFound, PaymentRequired, Unavailable
 
 
 class EventConflict(Conflict):
@@ -67,6 +67,25 @@ class FinerThanKept(Malformed):
 
     code = "finer_than_kept"
     shown = ("kept_from",)
+
+
+class EventArchived(Gone):
+    """Events of {month} are archived: they count in every sum, and can no longer be shown."""
+
+    code = "event_archived"
+    shown = ("month",)
+
+
+class MonthNotArchivable(Conflict):
+    """{month} cannot be archived: {reason}."""
+
+    code = "month_not_archivable"
+
+
+class ArchiveNotFaithful(Conflict):
+    """The file {file} is not what the month holds ({difference}); nothing was dropped."""
+
+    code = "archive_not_faithful"
 
 
 class SpendLimitNotFound(NotFound):

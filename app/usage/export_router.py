@@ -33,6 +33,7 @@ _LEVEL = 5
             "description": "The events, oldest first.",
             "content": {media_type: {} for media_type in MEDIA_TYPES.values()},
         },
+        410: {"description": "`event_archived`: it would begin in a month that was archived."},
         503: {"description": "Too many exports at once; `Retry-After` says when to ask again."},
     },
 )

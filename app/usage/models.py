@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.infra.db.base import TenantTable
+from app.infra.db.base import PlatformTable, TenantTable
 from app.infra.db.types import UtcInstant
 from app.usage import ddl  # noqa: F401 - the default partition and the writing function
 from app.usage.spend import SpendPeriod, SpendScope
@@ -111,6 +111,32 @@ class UsageEvent(TenantTable):
     created_at: Mapped[datetime]
     voided_at: Mapped[datetime | None]
     void_reason: Mapped[str | None]
+
+
+class UsageArchive(PlatformTable):
+    """A month of events that left `usage_events`, or a later portion of it that was backfilled.
+
+    `detached` still is a table of its own in this database; `archived` is the file that
+    `manifest` describes.
+    """
+
+    __tablename__ = "usage_archives"
+    __table_args__ = (
+        CheckConstraint("state in ('detached', 'archived')", name="state_is_known"),
+        CheckConstraint(
+            "(state = 'archived') = (archived_at is not null and manifest is not null)",
+            name="archived_is_described",
+        ),
+    )
+
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    portion: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ends_at: Mapped[datetime]
+    relation: Mapped[str]
+    state: Mapped[str]
+    detached_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]
+    manifest: Mapped[dict[str, Any] | None]
 
 
 class UsageHour(_Keyed):

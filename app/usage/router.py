@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
@@ -44,6 +44,9 @@ Corrections = Annotated[UsageCorrections, provide(UsageCorrections)]
 Reader = Annotated[Principal, needs(Permission.USAGE_READ)]
 Writer = Annotated[Principal, needs(Permission.USAGE_WRITE)]
 BillingReader = Annotated[Principal, needs(Permission.BILLING_READ)]
+_ARCHIVED: dict[int | str, dict[str, Any]] = {
+    410: {"description": "`event_archived`: that month's events were exported and dropped."}
+}
 Since = Annotated[InstantIn | None, Query(description="From this instant on.")]
 Until = Annotated[InstantIn | None, Query(description="Before this instant.")]
 Word = Annotated[str | None, Query(min_length=1, max_length=200)]
@@ -112,7 +115,7 @@ async def record_usage_batch(request: Request) -> Response:
     return await hot.RECORD_BATCH.answer(request)
 
 
-@router.get("/events", response_model=PageOut[UsageEventOut], status_code=200)
+@router.get("/events", response_model=PageOut[UsageEventOut], status_code=200, responses=_ARCHIVED)
 async def list_usage_events(
     usage: Usage,
     principal: Reader,
@@ -124,13 +127,23 @@ async def list_usage_events(
     return PageOut.of(page, UsageEventOut.from_domain)
 
 
-@router.get("/events/{event_id}", response_model=UsageEventOut, status_code=200)
+@router.get(
+    "/events/{event_id}",
+    response_model=UsageEventOut,
+    status_code=200,
+    responses=_ARCHIVED,
+)
 async def get_usage_event(usage: Usage, principal: Reader, event_id: EventName) -> UsageEventOut:
     """One event, by the id you gave it or by ours."""
     return UsageEventOut.from_domain(await usage.get(principal.organization, event_id))
 
 
-@router.post("/events/{event_id}/void", response_model=UsageEventOut, status_code=200)
+@router.post(
+    "/events/{event_id}/void",
+    response_model=UsageEventOut,
+    status_code=200,
+    responses=_ARCHIVED,
+)
 async def void_usage_event(
     body: VoidIn, corrections: Corrections, principal: Writer, event_id: EventName
 ) -> UsageEventOut:
@@ -146,7 +159,7 @@ async def check_usage(body: CheckIn, usage: Usage, principal: Reader) -> CheckOu
     return CheckOut.from_domain(quota, body.quantity)
 
 
-@router.get("/summary", response_model=SummaryOut, status_code=200)
+@router.get("/summary", response_model=SummaryOut, status_code=200, responses=_ARCHIVED)
 async def summarize_usage(
     usage: Usage, principal: Reader, since: Since = None, until: Until = None
 ) -> SummaryOut:
@@ -202,7 +215,7 @@ async def check_entitlement(
     return EntitlementOut(feature=feature, allowed=allowed, plan=plan, upgrade_to=upgrade)
 
 
-@costs.get("/breakdown", response_model=BreakdownOut, status_code=200)
+@costs.get("/breakdown", response_model=BreakdownOut, status_code=200, responses=_ARCHIVED)
 async def break_down_costs(
     usage: Usage, principal: Reader, since: Since = None, until: Until = None
 ) -> BreakdownOut:

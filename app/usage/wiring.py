@@ -19,6 +19,7 @@ from app.usage.repository.reading import UsageRepository
 from app.usage.repository.recount import RecountRepository
 from app.usage.repository.reservations import ReservationRepository
 from app.usage.repository.spend import SpendRepository
+from app.usage.service.archive import ArchivedMonths, UsageArchives
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.export import UsageExports
 from app.usage.service.folding import Folding
@@ -39,11 +40,13 @@ def register(services: Services) -> None:
     clock = services[Clock]  # type: ignore[type-abstract]
     catalogs, prices = services[CatalogService], services[PriceService]
     usage = UsageRepository(work)
+    months = PartitionRepository(work)
+    archived = services.add(ArchivedMonths, ArchivedMonths(months, clock))
     tenants = services.add(Tenants, Tenants(work, usage, services[OrganizationService]))
     notices = QuotaNotices(work, usage)
     standings = Standings(services[URL], tenants, clock)
     reader = services.add(
-        UsageService, UsageService(work, usage, tenants, standings, catalogs, clock)
+        UsageService, UsageService(work, usage, tenants, standings, catalogs, archived, clock)
     )
     services.add(UsageReader, reader)  # type: ignore[type-abstract]
     recounts = RecountRepository(work)
@@ -66,12 +69,13 @@ def register(services: Services) -> None:
         ),
     )
     services.add(Folding, Folding(work, FoldingRepository(work), clock))
-    services.add(UsageExports, UsageExports(work, ExportRepository(work), clock))
+    services.add(UsageExports, UsageExports(work, ExportRepository(work), archived, clock))
     services.add(
         WindowRecount,
         WindowRecount(work, recounts, services[OrganizationService], clock),
     )
-    partitions = services.add(Partitions, Partitions(work, PartitionRepository(work), clock))
+    partitions = services.add(Partitions, Partitions(work, months, clock))
+    services.add(UsageArchives, UsageArchives(work, months, clock))
     ingest = services.add(
         UsageIngest, UsageIngest(services[URL], catalogs, prices, tenants, notices, clock)
     )

@@ -27,6 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS_OF_KIND: tuple[tuple[type[errors.BillingError], int], ...] = (
     (errors.NotFound, 404),
+    (errors.Gone, 410),
     (errors.Conflict, 409),
     (errors.Malformed, 422),
     (errors.Unreadable, 400),

@@ -12,6 +12,7 @@ from app.kernel.ids import OrganizationId
 from app.usage.domain import NEWEST, EventFilter
 from app.usage.errors import ExportsBusy
 from app.usage.repository.export import ExportRepository
+from app.usage.service.archive import ArchivedMonths
 
 Rows = Sequence[Mapping[Any, Any]]
 
@@ -34,7 +35,8 @@ class Export:
         self._is_open = True
 
     async def begin(self) -> None:
-        """Read the first page, so that a failure is told before the answer has begun."""
+        """Read the first page, so that a refusal is told before the answer has begun."""
+        await self._exports.refuse_archived(self._organization_id, self._shown)
         self._first = await self._exports.page(self._organization_id, self._shown, None)
 
     async def pages(self) -> AsyncGenerator[Rows, None]:
@@ -62,14 +64,23 @@ class UsageExports:
     voided during an export may be in it or not.
     """
 
-    def __init__(self, work: UnitOfWork, events: ExportRepository, clock: Clock) -> None:
+    def __init__(
+        self,
+        work: UnitOfWork,
+        events: ExportRepository,
+        archived: ArchivedMonths,
+        clock: Clock,
+    ) -> None:
         self._work = work
+        self._archived = archived
         self._events = events
         self._clock = clock
         self._running: dict[OrganizationId, int] = {}
 
     async def open(self, organization_id: OrganizationId, shown: EventFilter) -> Export:
-        """Begin an export of what *shown* selects. Raises `ExportsBusy`."""
+        """Begin an export of what *shown* selects. Raises `ExportsBusy`, or
+        `EventArchived` if *shown* begins in a month that was archived.
+        """
         own = self._running.get(organization_id, 0)
         if own >= _AT_ONCE_EACH or sum(self._running.values()) >= AT_ONCE:
             raise ExportsBusy(retry_after_seconds=_RETRY_SECONDS)
@@ -84,6 +95,11 @@ class UsageExports:
             export.close()
             raise
         return export
+
+    async def refuse_archived(self, organization_id: OrganizationId, shown: EventFilter) -> None:
+        if shown.since is not None and shown.until is not None:
+            async with self._work.begin(organization_id):
+                await self._archived.refuse(shown.since, shown.until)
 
     async def page(self, organization_id: OrganizationId, shown: EventFilter, after: Any) -> Rows:
         async with self._work.begin(organization_id):

@@ -3,7 +3,7 @@ the ends of a stretch that cut an hour or a day are added up from the events."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -25,18 +25,21 @@ from app.usage.domain import (
     Point,
     Quota,
     Summary,
+    instant_of,
     sums_by,
 )
 from app.usage.errors import EventNotFound, FinerThanKept, PeriodTurnedAround, UnknownMetric
 from app.usage.kept import DAY, hours_kept_from, whole, whole_as_kept, widened, widened_as_kept
 from app.usage.models import UsageEvent
 from app.usage.repository.reading import DIMENSIONS, UsageRepository
+from app.usage.service.archive import ArchivedMonths
 from app.usage.service.standing import Standings
 from app.usage.service.submission import key_hash
 from app.usage.service.tenants import Tenant, Tenants
 
 CREDITS = "credits"
 
+_MILLISECOND = timedelta(milliseconds=1)
 _UNLIMITED = MetricLimit(None, LimitPolicy.SOFT)
 _THOUSAND = Decimal(1000)
 
@@ -51,6 +54,7 @@ class UsageService:
         tenants: Tenants,
         standings: Standings,
         catalogs: CatalogService,
+        archived: ArchivedMonths,
         clock: Clock,
     ) -> None:
         self._work = work
@@ -58,24 +62,34 @@ class UsageService:
         self._tenants = tenants
         self._standings = standings
         self._catalogs = catalogs
+        self._archived = archived
         self._clock = clock
         self._meters = Meters(catalogs.active)
 
     async def get(self, organization_id: OrganizationId, name: str) -> UsageEvent:
-        """An event by the caller's id or by ours (`evt_…`). Raises `EventNotFound`."""
+        """An event by the caller's id or by ours (`evt_…`).
+
+        Raises `EventNotFound`, or `EventArchived` for any event of a month that was archived.
+        """
         async with self._work.begin(organization_id):
             event_id = await self._usage.find_id(organization_id, key_hash(name))
             if event_id is None:
                 event_id = _own_id(name)
             event = await self._usage.find(organization_id, event_id) if event_id else None
             if event is None:
+                if event_id is not None:
+                    happened = instant_of(event_id)
+                    await self._archived.refuse(happened, happened + _MILLISECOND)
                 raise EventNotFound
             return event
 
     async def list_for_organization(
         self, organization_id: OrganizationId, shown: EventFilter, request: PageRequest
     ) -> Page[UsageEvent]:
+        """Events as they are kept. Raises `EventArchived` if it is asked for older ones."""
         async with self._work.begin(organization_id):
+            if shown.since is not None:
+                await self._archived.refuse(shown.since, shown.until or self._clock.now())
             return await self._usage.list_for_organization(organization_id, shown, request)
 
     async def summary(
@@ -108,6 +122,7 @@ class UsageService:
                 ):
                     by_dimension[dimension].append((value, figures))
             for end in ends:
+                await self._archived.refuse(end.start, end.end)
                 for dimension, found in by_dimension.items():
                     found += [
                         (value, figures)
@@ -263,6 +278,7 @@ class UsageService:
         for each in stretches:
             rows += await self._usage.hours(organization_id, each.start, each.end)
         for end in ends:
+            await self._archived.refuse(end.start, end.end)
             rows += await self._usage.raw(organization_id, end.start, end.end)
         return rows
 
