@@ -20,16 +20,24 @@ class Columns:
     def group(self, columns: Sequence[tuple[str, str]], *values: Sequence[Any]) -> None:
         """One text a column; a column of nothing is not sent."""
         for (_, kind), column in zip(columns, values, strict=True):
-            if column.count(None) == len(column):
+            missing = column.count(None)
+            if missing == len(column):
                 self.texts.append(None)
                 continue
             if kind == "text":
-                text = self._separator.join(["" if each is None else each for each in column])
+                text = self._separator.join(
+                    ["" if each is None else each for each in column] if missing else column
+                )
                 self.is_torn = self.is_torn or text.count(self._separator) >= len(column)
-            else:
+            elif missing:
                 text = self._separator.join(["" if each is None else str(each) for each in column])
+            else:
+                text = self._separator.join(map(str, column))
             self.texts.append(text)
 
     def rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
         """The same from rows; none at all leaves every column out."""
-        self.group(columns, *(zip(*rows, strict=True) if rows else [()] * len(columns)))
+        if rows:
+            self.group(columns, *zip(*rows, strict=True))
+        else:
+            self.texts += [None] * len(columns)

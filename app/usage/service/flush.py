@@ -16,7 +16,6 @@ from app.catalog.domain import Aggregation
 from app.kernel.entitlements import LimitPolicy
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
-from app.kernel.rates import plain
 from app.pricing.domain import PriceBook, Quote
 from app.usage.ddl.columns import CLASSES, COUNTERS, DAYS, ENFORCED, EVENTS, HOURS, MONTHS, OTHERS
 from app.usage.domain import Meters, Quota, amount_of, microseconds_of
@@ -33,11 +32,11 @@ from app.usage.service.classes import (
     whole_prices,
 )
 from app.usage.service.columns import SEPARATOR, Columns
+from app.usage.service.refusals import quota_exceeded
 from app.usage.service.submission import Recorded, Submission, key_hash
 from app.usage.service.tenants import Tenants
 
 _NOTHING = Decimal(0)
-_ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,8 @@ class Flush:
             if tenant is None:
                 raise LookupError(f"organization {organization_id} was not read")
             self._counting[organization_id] = Counting(number, organization_id, tenant)
+        # Callers of one organization mostly hold the same object, and hashing it anew is dear.
+        self._by_identity: dict[int, Counting] = {}
         self._classes: list[Class] = []
         self._class_of: list[Class] = []
         self._quantities: list[int | Decimal] = []
@@ -88,7 +89,10 @@ class Flush:
 
     def _count(self, number: int, item: Submission, book: PriceBook) -> None:
         event = item.event
-        counting = self._counting[item.organization_id]
+        counting = self._by_identity.get(id(item.organization_id))
+        if counting is None:
+            counting = self._counting[item.organization_id]
+            self._by_identity[id(item.organization_id)] = counting
         place = counting.place(item.meter, item.occurred_at, item.microseconds)
         quote = None
         if event.provider is not None and event.model is not None:
@@ -110,12 +114,26 @@ class Flush:
             )
             self._classes.append(found)
         cost = found.cost(event)
-        quantity = 1 if event.quantity == _ONE else event.quantity
+        quantity = 1 if event.quantity == 1 else event.quantity
         found.sums.count(event, quantity, cost)
         self._class_of.append(found)
         self._quantities.append(quantity)
         self._costs.append(cost)
         self._counted.append(self._counters_moved(number, item, found))
+        if (
+            event.agent
+            or item.api_key_id
+            or event.debate_id
+            or event.request_type
+            or event.user_id
+            or event.workspace
+        ):
+            self._count_labels(item, counting.number, hour // 24, quantity, cost)
+
+    def _count_labels(
+        self, item: Submission, owner: int, day: int, quantity: int | Decimal, cost: int | None
+    ) -> None:
+        event = item.event
         for dimension, value in (
             ("agent", event.agent),
             ("api_key", item.api_key_id),
@@ -125,10 +143,10 @@ class Flush:
             ("workspace", event.workspace),
         ):
             if value is not None:
-                day = (counting.number, hour // 24, dimension, str(value))
-                sums = self._days.get(day)
+                key = (owner, day, dimension, str(value))
+                sums = self._days.get(key)
                 if sums is None:
-                    sums = self._days[day] = Sums()
+                    sums = self._days[key] = Sums()
                 sums.count(event, quantity, cost)
 
     def _counters_moved(self, number: int, item: Submission, found: Class) -> str:
@@ -358,28 +376,6 @@ def _by_key(entry: tuple[Any, Sums]) -> Any:
 
 def _without_counter(item: Submission, window: Any) -> Quota:
     return Quota(item.meter.metric, None, LimitPolicy.SOFT, _NOTHING, _NOTHING, window)
-
-
-def quota_exceeded(quota: Quota, amount: Decimal, plan: str, meters: Meters) -> QuotaExceeded:
-    """The refusal that says how much there is, and which plan would do."""
-    upgrade = meters.catalog.upgrade_for_quantity(quota.metric, quota.used + amount, plan)
-    return QuotaExceeded(
-        metric=quota.metric,
-        limit=_number(quota.limit),
-        used=_number(quota.used),
-        held=_number(quota.held),
-        remaining=_number(quota.remaining),
-        requested=_number(amount),
-        resets_at=quota.window.end.isoformat().replace("+00:00", "Z"),
-        plan=plan,
-        upgrade_to=upgrade,
-    )
-
-
-def _number(value: Decimal | None) -> int | str | None:
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else plain(value)
 
 
 @lru_cache(maxsize=10_000)

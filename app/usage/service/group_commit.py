@@ -31,6 +31,7 @@ _FLUSHERS = 2
 _SMALL = 10
 _ATTEMPTS = 4
 
+_UNSTORABLE = (asyncpg.PostgresError, asyncpg.DataError, ValueError, ArithmeticError)
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
@@ -40,19 +41,24 @@ Flush = Callable[[asyncpg.Connection, Sequence[S]], Awaitable[Sequence[R | Billi
 class _Ticket(Generic[S, R]):
     """A request that waits: its items, and their answers so far."""
 
-    __slots__ = ("answers", "future", "items", "missing")
+    __slots__ = ("_answers", "future", "items")
 
-    def __init__(self, items: Sequence[S], future: asyncio.Future[list[R | BillingError]]) -> None:
+    def __init__(
+        self, items: Sequence[S], future: asyncio.Future[Sequence[R | BillingError]]
+    ) -> None:
         self.items = items
         self.future = future
-        self.answers: list[R | BillingError | None] = [None] * len(items)
-        self.missing = len(items)
+        self._answers: dict[int, R | BillingError] = {}
+
+    def finish(self, answers: Sequence[R | BillingError]) -> None:
+        if not self.future.done():
+            self.future.set_result(answers)
 
     def answer(self, index: int, value: R | BillingError) -> None:
-        self.answers[index] = value
-        self.missing -= 1
-        if self.missing == 0 and not self.future.done():
-            self.future.set_result([each for each in self.answers if each is not None])
+        """One of the answers, where they come apart."""
+        self._answers[index] = value
+        if len(self._answers) == len(self.items):
+            self.finish([self._answers[place] for place in range(len(self.items))])
 
     def fail(self, error: BillingError) -> None:
         if not self.future.done():
@@ -94,7 +100,7 @@ class GroupCommit(Generic[S, R]):
         await asyncio.gather(*self._tasks)
         self._tasks = []
 
-    async def submit(self, items: Sequence[S]) -> list[R | BillingError]:
+    async def submit(self, items: Sequence[S]) -> Sequence[R | BillingError]:
         """One answer an item, in order, each after its commit.
 
         Raises `UsageOverloaded` when too many wait, `DatabaseUnavailable` when none can be written.
@@ -106,7 +112,8 @@ class GroupCommit(Generic[S, R]):
         ticket = _Ticket[S, R](items, asyncio.get_running_loop().create_future())
         self._waiting += len(items)
         (self._small if len(items) <= _SMALL else self._large).append(ticket)
-        self._wake()
+        if self._idle:
+            self._wake()
         return await ticket.future
 
     def _wake(self) -> None:
@@ -156,8 +163,7 @@ class GroupCommit(Generic[S, R]):
             try:
                 if connection is None or connection.is_closed():
                     connection = await self._connect()
-                places = [(ticket, index) for ticket in group for index in range(len(ticket.items))]
-                await self._write_places(connection, places)
+                await self._write_group(connection, group)
                 return connection
             except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets an answer
                 lost = isinstance(error, TimeoutError | OSError) or is_database_loss(error)
@@ -172,28 +178,52 @@ class GroupCommit(Generic[S, R]):
                 break
         return connection
 
-    async def _write_places(
-        self, connection: asyncpg.Connection, places: Sequence[tuple[_Ticket[S, R], int]]
+    async def _write_group(
+        self, connection: asyncpg.Connection, group: Sequence[_Ticket[S, R]]
     ) -> None:
-        items = [ticket.items[index] for ticket, index in places]
+        items = [item for ticket in group for item in ticket.items]
         try:
             answers = await self._flush_patiently(connection, items)
         except asyncpg.InsufficientResourcesError:
             raise ConnectionError from None
-        except (asyncpg.PostgresError, asyncpg.DataError, ValueError, ArithmeticError) as error:
+        except _UNSTORABLE as error:
             if is_database_loss(error):
                 raise
-            if len(places) > 1:
-                # One of them cannot be stored; halving finds it and lets the others through.
-                middle = len(places) // 2
-                await self._write_places(connection, places[:middle])
-                await self._write_places(connection, places[middle:])
-                return
-            log.warning("usage.event_not_storable", error=repr(error)[:500])
-            places[0][0].answer(places[0][1], EventNotStorable())
+            places = [(ticket, index) for ticket in group for index in range(len(ticket.items))]
+            await self._write_apart(connection, places, error)
             return
-        for (ticket, index), answer in zip(places, answers, strict=True):
-            ticket.answer(index, answer)
+        start = 0
+        for ticket in group:
+            end = start + len(ticket.items)
+            ticket.finish(answers[start:end])
+            start = end
+
+    async def _write_apart(
+        self,
+        connection: asyncpg.Connection,
+        places: Sequence[tuple[_Ticket[S, R], int]],
+        error: Exception,
+    ) -> None:
+        """One of them cannot be stored; halving finds it and lets the others through."""
+        if len(places) == 1:
+            log.warning("usage.event_not_storable", error=repr(error)[:500])
+            ticket, index = places[0]
+            ticket.answer(index, EventNotStorable())
+            return
+        middle = len(places) // 2
+        for half in (places[:middle], places[middle:]):
+            items = [ticket.items[index] for ticket, index in half]
+            try:
+                answers = await self._flush_patiently(connection, items)
+            except asyncpg.InsufficientResourcesError:
+                raise ConnectionError from None
+            except _UNSTORABLE as fault:
+                if is_database_loss(fault):
+                    raise
+                await self._write_apart(connection, half, fault)
+                continue
+            for (ticket, index), answer in zip(half, answers, strict=True):
+                ticket.answer(index, answer)
 
     async def _flush_patiently(
         self, connection: asyncpg.Connection, items: Sequence[S]

@@ -89,6 +89,24 @@ class UsageIngest:
                 answers[index] = answer
         return [answer for answer in answers if answer is not None]
 
+    async def record_one(
+        self,
+        organization_id: OrganizationId,
+        event: NewEvent,
+        *,
+        enforce: bool = False,
+        backfill: bool = False,
+        api_key_id: UUID | None = None,
+    ) -> Recorded:
+        """As `record`, for one event. Raises what refuses it."""
+        now = self._clock.now()
+        (answer,) = await self._group.submit(
+            (self._submission(organization_id, event, now, enforce, backfill, api_key_id),)
+        )
+        if isinstance(answer, BillingError):
+            raise answer
+        return answer
+
     def _submission(
         self,
         organization_id: OrganizationId,
@@ -126,7 +144,9 @@ class UsageIngest:
     async def _flush(
         self, connection: asyncpg.Connection, items: Sequence[Submission]
     ) -> Sequence[Recorded | BillingError]:
-        organizations = sorted({item.organization_id for item in items})
+        # Callers of one organization mostly hold the same object, and hashing it anew is dear.
+        by_identity = {id(item.organization_id): item.organization_id for item in items}
+        organizations = sorted(set(by_identity.values()))
         unknown = [each for each in organizations if self._tenants.known(each) is None]
         if unknown:
             await self._tenants.refresh(unknown)
