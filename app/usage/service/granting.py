@@ -29,7 +29,7 @@ from app.usage.errors import (
     ReservationsTooDeep,
 )
 from app.usage.holding import COST, Caller, Held, NewReservation, amounts_to_hold
-from app.usage.service.flush import quota_exceeded
+from app.usage.service.refusals import quota_exceeded
 from app.usage.service.tenants import Tenant, Tenants
 
 _UNLIMITED = MetricLimit(None, LimitPolicy.SOFT)
