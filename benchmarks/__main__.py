@@ -20,8 +20,10 @@ import uvloop
 from benchmarks import machine, report
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES
-from benchmarks.measured import Case, Sample, medians
+from benchmarks.measured import Case, Failed, Sample, medians
 from benchmarks.postgres import postgres
+from benchmarks.redis import redis
+from benchmarks.slow_fsync import compile_library
 from benchmarks.stage import stage
 
 _PATIENCE_SECONDS = 14 * 60
@@ -58,8 +60,15 @@ async def _measure(bench: Bench, cases: Sequence[Case], runs: int) -> dict[str, 
         for here in bench.stages.values():
             await here.clear()
         for case in cases:
+            if case.stage not in bench.stages:
+                continue
             started = time.monotonic()
-            sample = await case.measure(bench, run)
+            try:
+                sample = await case.measure(bench, run)
+            except (Failed, OSError) as failure:
+                print(f"run {run + 1}: {case.name:<18} FAILED: {failure!r}", flush=True)
+                bench.failures.append(f"{case.title}: {failure}")
+                continue
             if sample is None:
                 continue
             found[case.name].append(sample)
@@ -94,7 +103,23 @@ async def main() -> None:
                     with_open="single-64-open" in names,
                 )
             )
-            bench = Bench(arguments.scale, {"fast": fast})
+            stages = {"fast": fast}
+            if any(case.stage == "slow" for case in cases):
+                library = compile_library(directory)
+                if library is not None:
+                    slower = postgres(directory / "slow-postgres", library)
+                    stages["slow"] = await stack.enter_async_context(
+                        stage(
+                            directory,
+                            await stack.enter_async_context(slower),
+                            "bench",
+                            workers=arguments.workers,
+                            with_open=False,
+                        )
+                    )
+            bench = Bench(
+                arguments.scale, stages, await stack.enter_async_context(redis(directory))
+            )
             samples = await _measure(bench, cases, arguments.runs)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -109,10 +134,13 @@ async def main() -> None:
         f"{max(busy):.1f}). {bench.acknowledged:,} events acknowledged, and each found by its id "
         f"among {bench.stored:,} rows that add up to every rollup."
     )
-    text = "\n\n".join([about, report.targets(found), report.figures(cases, found)])
+    failed = [f"**Failed** runs: {'; '.join(bench.failures)}."] if bench.failures else []
+    text = "\n\n".join([about, *failed, report.targets(found), report.figures(cases, found)])
     print(text)
     if not arguments.no_write and arguments.only is None:
         report.write(text)
+    if bench.failures:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from benchmarks import client, cpu
 from benchmarks.client import Follow, Load, quantile
 from benchmarks.floors import drive
 from benchmarks.floors.work import Task
-from benchmarks.measured import Sample
+from benchmarks.measured import Failed, Sample
 from benchmarks.reconcile import Reconciled, reconcile
+from benchmarks.redis import Redis
 from benchmarks.servers import Server
 from benchmarks.stage import Stage
 
@@ -28,8 +29,10 @@ class Bench:
 
     scale: float
     stages: dict[str, Stage]
+    redis: Redis | None = None
     acknowledged: int = 0
     stored: int = 0
+    failures: list[str] = field(default_factory=list)
 
     @property
     def fast(self) -> Stage:
@@ -51,7 +54,7 @@ class Bench:
         keep_bodies: bool = False,
         follow: Follow | None = None,
     ) -> tuple[Sample, Load]:
-        """Send the requests and measure; ends the benchmark at an unexpected answer."""
+        """Send the requests and measure. Raises `Failed` at an unexpected answer."""
         load = Load()
 
         async def work() -> tuple[float, Sequence[float]]:
@@ -67,7 +70,7 @@ class Bench:
 
         sample = await measured(here, [server.pid], work, units=len(requests) * events_per_request)
         if not set(load.statuses) <= expected:
-            raise SystemExit(f"answers {dict(load.statuses)} where {set(expected)} were expected")
+            raise Failed(f"answers {dict(load.statuses)} where {set(expected)} were expected")
         return sample, load
 
     async def floor(self, here: Stage, tasks: Sequence[Task]) -> Sample:

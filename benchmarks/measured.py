@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
 
+class Failed(Exception):
+    """A run of a case that says nothing about speed: wrong answers, or figures that do not add up."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One run of a case. Rates and CPU are per event, latencies and statements per request."""
@@ -25,6 +29,7 @@ class Sample:
     others_cores: float = 0.0
     """How much of the machine somebody else used meanwhile."""
     facts: Mapping[str, float] = field(default_factory=dict)
+    """What else was counted; more is worse."""
 
     @property
     def cpu_ms(self) -> float:
@@ -48,14 +53,14 @@ class Case:
 
 
 def medians(samples: Sequence[Sample]) -> Sample:
-    """The median of each figure for itself."""
+    """The median of each figure for itself; of facts the largest."""
     figures = {
         each.name: median(getattr(sample, each.name) for sample in samples)
         for each in fields(Sample)
         if each.name != "facts"
     }
     facts = {
-        name: median(sample.facts[name] for sample in samples)
+        name: max(sample.facts[name] for sample in samples)
         for name in (samples[0].facts if samples else {})
     }
     return Sample(**figures, facts=facts)

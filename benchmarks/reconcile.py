@@ -10,6 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
+from benchmarks.measured import Failed
+
 _MISSING = """
 select s.organization_id, s.key
 from unnest($1::uuid[], $2::text[], $3::uuid[]) as s (organization_id, key, key_hash)
@@ -75,7 +77,7 @@ from rows, keys, hours, months
 """
 
 
-class NotReconciled(SystemExit):
+class NotReconciled(Failed):
     """What was acknowledged and what is stored differ: no figure of this run is worth printing."""
 
 

@@ -12,6 +12,7 @@ from app.infra.db.migrate import upgrade
 from app.infra.postgres.embedded import EmbeddedPostgres
 from app.infra.settings import Settings
 from app.wiring import build_services
+from benchmarks import client, events
 from benchmarks.postgres import Database, attach
 from benchmarks.rivals import tables
 from benchmarks.servers import Server, serve
@@ -40,6 +41,13 @@ class Stage:
         await self.database.execute(
             f"truncate {_USAGE}", f"truncate {tables.GROWING}", "vacuum", "checkpoint"
         )
+
+
+async def _warm_up(service: Server, tenant: Tenant) -> None:
+    """Let every connection plan its statements; `clear` removes what this records."""
+    ids = events.keys("warm", 0, 1_000)
+    for requests in (events.singles(ids[:500], [tenant]), events.batches(ids[500:], 100, tenant)):
+        await client.send(service.port, requests, connections=16)
 
 
 @asynccontextmanager
@@ -72,6 +80,7 @@ async def stage(
         stack.push_async_callback(tenants.close)
         await tenants.sign_up()
         tenant = await tenants.take()
+        await _warm_up(service, tenant)
         unauthenticated = None
         if with_open:
             unauthenticated = await serve(

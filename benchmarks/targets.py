@@ -98,6 +98,57 @@ TARGETS = (
     ),
     Target("one hot organization against 1,000", 0.8, _rates("single-64", "single-64-many")),
     Target(
+        "with 2 ms more for every fsync, against the fast rate",
+        0.5,
+        _rates("slow-single-64", "single-64"),
+        unit="%",
+    ),
+    Target("there, against one upsert a request", 6, _rates("slow-single-64", "slow-upsert")),
+    Target(
+        "check and consume, coalesced, against Redis with Lua",
+        2,
+        _rates("consume-direct", "consume-redis"),
+    ),
+    Target(
+        "over HTTP, against SELECT … FOR UPDATE a request",
+        5,
+        _rates("consume-http", "consume-locked"),
+    ),
+    Target(
+        "granted beyond the limit",
+        0,
+        lambda found: max(
+            found[name].facts["overshoot"] for name in ("consume-direct", "consume-http")
+        ),
+        at_most=True,
+        unit="",
+    ),
+    Target(
+        "CPU of a read of the subscription",
+        0.4,
+        lambda found: found["read-subscription"].cpu_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
+        "CPU of a read of the quota",
+        0.4,
+        lambda found: found["read-quota"].cpu_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
+        "reads of the subscription against an ORM's", 3, _rates("read-subscription", "read-orm")
+    ),
+    Target("reads of the quota against an ORM's", 3, _rates("read-quota", "read-orm")),
+    Target(
+        "p99 of reads while 4 clients log in",
+        50,
+        lambda found: found["read-logins"].p99_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
         "lone request against a durable row plus a hello",
         1.5,
         lambda found: found["single-1"].p50_ms / (found["commit"].p50_ms + found["hello-1"].p50_ms),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import batches, floors, singles
+from benchmarks.cases import batches, floors, quota, reads, singles, slow_disk, webhooks
 from benchmarks.measured import Case
 
-CASES: tuple[Case, ...] = (*floors.CASES, *singles.CASES, *batches.CASES)
+CASES: tuple[Case, ...] = (
+    *floors.CASES,
+    *singles.CASES,
+    *batches.CASES,
+    *quota.CASES,
+    *reads.CASES,
+    *webhooks.CASES,
+    *slow_disk.CASES,
+)

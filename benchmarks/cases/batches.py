@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks import events
 from benchmarks.bench import Bench
 from benchmarks.cases.steady import introduce
-from benchmarks.measured import Case, Measure, Sample
+from benchmarks.measured import Case, Failed, Measure, Sample
 
 
 def batch(size: int, connections: int, count: int, name: str = "batch") -> Measure:
@@ -27,7 +27,7 @@ def batch(size: int, connections: int, count: int, name: str = "batch") -> Measu
         )
         whole = f'"recorded":{size},"duplicates":0,"errors":0'.encode()
         if not all(whole in body for _, _, body in load.answers):
-            raise SystemExit("a batch was not recorded whole")
+            raise Failed("a batch was not recorded whole")
         await bench.check(here, {tenant.id: ids})
         return sample
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from benchmarks.floors.work import Task
+from benchmarks.measured import Failed
 
 
 class Floor:
@@ -67,5 +68,5 @@ async def _line(process: Process) -> bytes:
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line:
-        raise SystemExit("a floor's process ended early; what it said is above")
+        raise Failed("a floor's process ended early; what it said is above")
     return line

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app import tables  # noqa: F401 - the service's models, which the ORM's read needs whole
 from app.infra.db.engine import asyncpg_arguments
-from benchmarks.rivals import naive, orm_read, per_request
+from benchmarks.rivals import naive, orm_read, per_request, stripe_intake
 
 _POOL = 16
 _HELLO = b'{"hello":"world"}'
@@ -34,7 +34,7 @@ async def lifespan(application: FastAPI) -> AsyncIterator[None]:
 
 
 application = FastAPI(lifespan=lifespan, openapi_url=None)
-for router in (naive.router, per_request.router, orm_read.router):
+for router in (naive.router, per_request.router, orm_read.router, stripe_intake.router):
     application.include_router(router)
 
 

@@ -19,7 +19,13 @@ CREATE = (
         organization uuid primary key, used bigint not null, most bigint not null
     )
     """,
+    """
+    create table naive_stripe_events (
+        id text primary key, type text not null, payload jsonb not null,
+        received_at timestamptz not null default now()
+    )
+    """,
     "create table naive_commits (id bigint generated always as identity primary key, body text)",
 )
 
-GROWING = "naive_events, naive_rollups, naive_quotas, naive_commits"
+GROWING = "naive_events, naive_rollups, naive_quotas, naive_commits, naive_stripe_events"

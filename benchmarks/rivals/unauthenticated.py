@@ -18,7 +18,7 @@ from app.kernel.principal import Permission, Principal
 from app.wiring import build_services
 
 
-class _Anybody:
+class _Anybody(PrincipalResolver):
     """Knows one caller, whatever was presented."""
 
     def __init__(self, organization_id: UUID) -> None:
@@ -33,6 +33,12 @@ class _Anybody:
         )
 
     async def resolve(self, credentials: Credentials) -> Principal:
+        return self._principal
+
+    def recall(self, bearer: bytes) -> Principal:
+        return self._principal
+
+    def recall_key(self, key: bytes) -> Principal:
         return self._principal
 
 

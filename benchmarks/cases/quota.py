@@ -1,0 +1,117 @@
+"""Check and consume on one hot organization: nothing may be granted beyond the limit."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks import events
+from benchmarks.bench import Bench, floor, measured, with_facts
+from benchmarks.cases.steady import introduce
+from benchmarks.client import request
+from benchmarks.floors.work import Task
+from benchmarks.measured import Case, Measure, Sample
+
+_GRANTED_OR_NOT = frozenset({201, 402})
+_GRANTED = 201
+
+
+def _limit(attempts: int) -> int:
+    """Nine of ten fit; the last tenth is refused."""
+    return attempts * 9 // 10
+
+
+async def over_http(bench: Bench, run: int) -> Sample:
+    """Single events with `?enforce=true`, each kept and counted, or refused."""
+    here = bench.fast
+    count = bench.count(12_000)
+    limit = _limit(count)
+    tenant = await here.tenants.take({"debates": limit})
+    await introduce(here, [tenant])
+    ids = events.keys("enforced", run, count)
+    requests = [
+        request(
+            "POST",
+            f"{events.SINGLE}?enforce=true",
+            json.dumps({**events.event(key, number), "type": "debate"}).encode(),
+            tenant.headers,
+        )
+        for number, key in enumerate(ids)
+    ]
+    sample, load = await bench.http(
+        here, here.service, requests, connections=64, expected=_GRANTED_OR_NOT
+    )
+    granted = [ids[number] for number, status, _ in load.answers if status == _GRANTED]
+    found = await bench.check(here, {tenant.id: granted})
+    return with_facts(sample, overshoot=found.stored - limit)
+
+
+async def locked_row(bench: Bench, run: int) -> Sample:
+    """The rival: SELECT … FOR UPDATE, compare, UPDATE, commit, per request."""
+    here = bench.fast
+    count = bench.count(2_000)
+    limit = _limit(count)
+    owner = here.open_tenant.id
+    await here.database.execute(
+        f"delete from naive_quotas where organization = '{owner}'",
+        f"insert into naive_quotas values ('{owner}', 0, {limit})",
+    )
+    requests = [
+        request(
+            "POST",
+            f"/consume/{owner}",
+            json.dumps({"id": key}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        for key in events.keys("locked", run, count)
+    ]
+    sample, load = await bench.http(
+        here, here.rivals, requests, connections=64, expected=_GRANTED_OR_NOT
+    )
+    return with_facts(sample, overshoot=load.statuses[_GRANTED] - limit)
+
+
+async def coalesced(bench: Bench, run: int) -> Sample:
+    """The service's own statement without HTTP: 1,000 callers wait, each for one debate."""
+    here = bench.fast
+    count = bench.count(30_000, least=1_000)
+    limit = _limit(count)
+    tenant = await here.tenants.take({"debates": limit})
+    url = here.environment["DATABASE_URL"]
+    task = Task("consume", url, "coalesced", run, str(tenant.id), count, connections=1_000)
+    sample = await bench.floor(here, [task])
+    found = await bench.check(here, {tenant.id: []}, exactly=False)
+    return with_facts(sample, overshoot=found.stored - limit)
+
+
+def redis(callers: int, *, pipelined: bool = False) -> Measure:
+    """A Lua script that checks and consumes, an answer awaited by each caller."""
+
+    async def measure(bench: Bench, run: int) -> Sample | None:
+        if bench.redis is None:
+            return None
+        here = bench.fast
+        count = bench.count(40_000)
+        task = Task(
+            *("redis", str(bench.redis.socket), f"redis-{run}-{pipelined:d}", run),
+            *(str(here.open_tenant.id), count, 1, callers),
+            f"{_limit(count)}{' pipelined' if pipelined else ''}",
+        )
+        async with floor([task], here.environment) as ready:
+            return await measured(
+                here, ready.pids, ready.work, units=count, database=bench.redis.pid
+            )
+
+    return measure
+
+
+CASES = (
+    Case("consume-http", "enforced single event, 64 connections", over_http),
+    Case("consume-locked", "rival: SELECT … FOR UPDATE a request", locked_row),
+    Case("consume-direct", "enforced events without HTTP, 1,000 callers", coalesced),
+    Case("consume-redis", "rival: Redis with Lua, 64 connections, in memory", redis(64)),
+    Case(
+        "consume-redis-pipe",
+        "rival: Redis with Lua, 1,000 callers on one pipeline",
+        redis(1_000, pipelined=True),
+    ),
+)
