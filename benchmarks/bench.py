@@ -14,7 +14,7 @@ from benchmarks.client import Follow, Load, quantile
 from benchmarks.floors import drive
 from benchmarks.floors.work import Task
 from benchmarks.measured import Failed, Sample
-from benchmarks.reconcile import Reconciled, reconcile
+from benchmarks.reconcile import Reconciled, find_each, reconcile
 from benchmarks.redis import Redis
 from benchmarks.servers import Server
 from benchmarks.stage import Stage
@@ -30,6 +30,7 @@ class Bench:
     scale: float
     stages: dict[str, Stage]
     redis: Redis | None = None
+    large_events: int = 0
     acknowledged: int = 0
     stored: int = 0
     failures: list[str] = field(default_factory=list)
@@ -92,6 +93,16 @@ class Bench:
         self.acknowledged += found.acknowledged
         self.stored += found.stored if exactly else found.acknowledged
         return found
+
+    async def check_ids(self, here: Stage, acknowledged: Mapping[UUID, Sequence[str]]) -> None:
+        """As `check`, where the rows are too many to add up each time."""
+        connection = await here.database.connect()
+        try:
+            count = await find_each(connection, acknowledged)
+        finally:
+            await connection.close()
+        self.acknowledged += count
+        self.stored += count
 
 
 @asynccontextmanager

@@ -105,10 +105,7 @@ async def reconcile(
     With *exactly*, the organizations have no other event. Raises `NotReconciled`.
     """
     organizations = list(acknowledged)
-    count = sum(len(ids) for ids in acknowledged.values())
-    missing = await connection.fetch(_MISSING, *_columns(acknowledged))
-    if missing:
-        raise NotReconciled(f"acknowledged and not stored, among others: {missing}")
+    count = await find_each(connection, acknowledged)
     row: Any = await connection.fetchrow(_SUMS, organizations)
     wrong = [name for name in ("keys", "hours", "months", "counters", "days") if not row[name]]
     if wrong:
@@ -116,6 +113,16 @@ async def reconcile(
     if exactly and row["stored"] != count:
         raise NotReconciled(f"{count} events were acknowledged, {row['stored']} are stored")
     return Reconciled(count, row["stored"])
+
+
+async def find_each(
+    connection: asyncpg.Connection, acknowledged: Mapping[UUID, Sequence[str]]
+) -> int:
+    """How many ids were acknowledged. Raises `NotReconciled` unless each is stored."""
+    missing = await connection.fetch(_MISSING, *_columns(acknowledged))
+    if missing:
+        raise NotReconciled(f"acknowledged and not stored, among others: {missing}")
+    return sum(len(ids) for ids in acknowledged.values())
 
 
 def _columns(

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
+from benchmarks import machine
+from benchmarks.bench import Bench
 from benchmarks.measured import Case, Sample
 from benchmarks.targets import TARGETS
 
 REPORT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 MARK = "<!-- measured -->"
+
+
+def about(bench: Bench, samples: Mapping[str, Sequence[Sample]], workers: int) -> str:
+    """When, on what, how often, and whether what was acknowledged was there."""
+    runs = max((len(each) for each in samples.values()), default=0)
+    busy = [sample.others_cores for each in samples.values() for sample in each] or [0.0]
+    scale = "" if bench.scale == 1 else f" at scale {bench.scale:g}"
+    processes = "" if workers == 1 else f" The service ran in {workers} processes."
+    version = bench.fast.database.version
+    stored = f" The large tables held {bench.large_events:,} events." if bench.large_events else ""
+    return (
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: medians of {runs} interleaved runs{scale}. "
+        f"{machine.facts(version)}, shared by client, service and database; fsync and "
+        f"synchronous_commit on. Others used {median(busy):.1f} of these cores meanwhile (at worst "
+        f"{max(busy):.1f}).{processes}{stored} {bench.acknowledged:,} events acknowledged, each "
+        f"found by its id among {bench.stored:,} rows that add up to every rollup."
+    )
 
 
 def targets(found: Mapping[str, Sample]) -> str:

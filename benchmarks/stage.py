@@ -35,6 +35,9 @@ class Stage:
     tenants: Tenants
     open_tenant: Tenant
     """Whose events the server without authentication records."""
+    small_tenant: Tenant | None = None
+    keeps_rows: bool = False
+    """Whether what it stores stays from run to run."""
 
     async def clear(self) -> None:
         """Empty what grows, so that every run begins alike."""

@@ -149,6 +149,22 @@ TARGETS = (
         unit="ms",
     ),
     Target(
+        "summary over 10 million events against 100 thousand",
+        2,
+        lambda found: found["summary-large"].p50_ms / found["summary-small"].p50_ms,
+        at_most=True,
+    ),
+    Target(
+        "batches of 100 at 20 million stored events against 1 million",
+        0.8,
+        _rates("ingest-many-100", "ingest-few-100"),
+    ),
+    Target(
+        "batches of 1,000 there",
+        0.8,
+        _rates("ingest-many-1000", "ingest-few-1000"),
+    ),
+    Target(
         "lone request against a durable row plus a hello",
         1.5,
         lambda found: found["single-1"].p50_ms / (found["commit"].p50_ms + found["hello-1"].p50_ms),

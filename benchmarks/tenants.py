@@ -53,8 +53,8 @@ class Tenants:
 
     async def take(self, limits: Mapping[str, int] | None = None) -> Tenant:
         """A fresh organization that may use everything, but of *limits* no more than so much."""
-        made = await self._post("/organizations", self._owner, name="Bench")
-        organization_id = OrganizationId(decode_id("org", made["id"]))
+        tenant = await self._found()
+        organization_id = OrganizationId(tenant.id)
         granted = await self._organizations.entitlements(organization_id)
         hard = {
             metric: MetricLimit(Decimal(limit), LimitPolicy.HARD)
@@ -70,16 +70,15 @@ class Tenants:
                 seat_limit=None,
             ),
         )
-        tokens = await self._post("/auth/switch", self._owner, organization_id=made["id"])
-        return Tenant(organization_id, tokens["access_token"])
+        return tenant
 
     async def many(self, count: int) -> list[Tenant]:
-        """That many organizations, the same ones for everybody who asks."""
+        """That many organizations on the free plan, the same ones for everybody who asks."""
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one() -> Tenant:
             async with gate:
-                return await self.take()
+                return await self._found()
 
         missing = count - len(self._made)
         self._made += await asyncio.gather(*(one() for _ in range(missing)))
@@ -88,6 +87,11 @@ class Tenants:
     async def api_key(self, tenant: Tenant) -> str:
         made = await self._post("/auth/api-keys", tenant.token, name="Bench")
         return str(made["key"])
+
+    async def _found(self) -> Tenant:
+        made = await self._post("/organizations", self._owner, name="Bench")
+        tokens = await self._post("/auth/switch", self._owner, organization_id=made["id"])
+        return Tenant(decode_id("org", made["id"]), tokens["access_token"])
 
     async def _post(self, path: str, token: str = "", **body: object) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import batches, floors, quota, reads, singles, slow_disk, webhooks
+from benchmarks.cases import batches, floors, large, quota, reads, singles, slow_disk, webhooks
 from benchmarks.measured import Case
 
 CASES: tuple[Case, ...] = (
@@ -13,4 +13,5 @@ CASES: tuple[Case, ...] = (
     *reads.CASES,
     *webhooks.CASES,
     *slow_disk.CASES,
+    *large.CASES,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,9 +18,9 @@ _EVENTS = (
 )
 
 
-async def copy(task: Task) -> Run:
+async def copy(task: Task, stack: AsyncExitStack) -> Run:
     """A transaction per step, one after the other on one connection."""
-    connection = await connect(task)
+    connection = await connect(task, stack)
     now = datetime.now(UTC)
     prepared = []
     for first, ids in task.steps():

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from app.infra.lifecycle import Lifecycle
@@ -20,22 +21,23 @@ from benchmarks.events import event
 from benchmarks.floors.work import Run, Task, share
 
 
-async def record(task: Task) -> Run:
+async def record(task: Task, stack: AsyncExitStack) -> Run:
     """Record what *task* names, as single events or in batches."""
-    return await _prepare(task, "tokens", enforce=False)
+    return await _prepare(task, stack, "tokens", enforce=False)
 
 
-async def consume(task: Task) -> Run:
+async def consume(task: Task, stack: AsyncExitStack) -> Run:
     """Check and consume: debates, as many as the hard limit lets through."""
-    return await _prepare(task, "debate", enforce=True)
+    return await _prepare(task, stack, "debate", enforce=True)
 
 
-async def _prepare(task: Task, event_type: str, *, enforce: bool) -> Run:
+async def _prepare(task: Task, stack: AsyncExitStack, event_type: str, *, enforce: bool) -> Run:
     os.environ["DATABASE_URL"] = task.url
     settings = Settings()
     configure_logging("warning", json=False)
     services = build_services(settings)
     await services[Lifecycle].start()
+    stack.push_async_callback(services[Lifecycle].stop)
     ingest = services[UsageIngest]
     owner = OrganizationId(task.owner)
 

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import uvloop
 
@@ -15,13 +16,13 @@ from benchmarks.floors import copy, redis, work
 from benchmarks.floors.work import Run, Task
 
 
-async def _ours(task: Task) -> Run:
+async def _ours(task: Task, stack: AsyncExitStack) -> Run:
     from benchmarks.floors import ours
 
-    return await (ours.consume if task.kind == "consume" else ours.record)(task)
+    return await (ours.consume if task.kind == "consume" else ours.record)(task, stack)
 
 
-_KINDS: dict[str, Callable[[Task], Awaitable[Run]]] = {
+_KINDS: dict[str, Callable[[Task, AsyncExitStack], Awaitable[Run]]] = {
     "insert": work.insert,
     "copy": copy.copy,
     "commit": work.commit,
@@ -33,17 +34,18 @@ _KINDS: dict[str, Callable[[Task], Awaitable[Run]]] = {
 
 async def main() -> None:
     task = Task(**json.loads(sys.stdin.readline()))
-    run = await _KINDS[task.kind](task)
-    gc.collect()
-    gc.freeze()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    started = time.monotonic()
-    steps = await run()
-    ended = time.monotonic()
-    print(json.dumps({"started": started, "ended": ended, "steps": steps}), flush=True)
-    # Whoever asked looks at this process's CPU time before it is gone.
-    sys.stdin.readline()
+    async with AsyncExitStack() as stack:
+        run = await _KINDS[task.kind](task, stack)
+        gc.collect()
+        gc.freeze()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        started = time.monotonic()
+        steps = await run()
+        ended = time.monotonic()
+        print(json.dumps({"started": started, "ended": ended, "steps": steps}), flush=True)
+        # Whoever asked looks at this process's CPU time before it is gone.
+        sys.stdin.readline()
 
 
 if __name__ == "__main__":

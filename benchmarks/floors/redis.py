@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import AsyncExitStack
 from typing import cast
 
 from benchmarks.floors.work import Run, Task, share
@@ -47,12 +48,13 @@ def _command(*words: str) -> bytes:
     return f"*{len(parts)}\r\n{''.join(parts)}".encode()
 
 
-async def consume(task: Task) -> Run:
+async def consume(task: Task, stack: AsyncExitStack) -> Run:
     """As many callers as there are connections; `pipelined`, they all share one."""
     loop = asyncio.get_running_loop()
 
     async def connect() -> _Connection:
-        _, connection = await loop.create_unix_connection(_Connection, task.url)
+        transport, connection = await loop.create_unix_connection(_Connection, task.url)
+        stack.callback(transport.close)
         return connection
 
     limit, _, pipelined = task.extra.partition(" ")

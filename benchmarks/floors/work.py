@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,16 +48,19 @@ class Task:
         return [(first, ids[first : first + self.size]) for first in range(0, len(ids), self.size)]
 
 
-async def connect(task: Task) -> asyncpg.Connection:
-    return await asyncpg.connect(
+async def connect(task: Task, stack: AsyncExitStack) -> asyncpg.Connection:
+    """A connection that lasts as long as *stack*."""
+    connection = await asyncpg.connect(
         **asyncpg_arguments(make_url(task.url)),
         server_settings={"jit": "off", "plan_cache_mode": "force_generic_plan"},
     )
+    stack.push_async_callback(connection.close)
+    return connection
 
 
-async def insert(task: Task) -> Run:
+async def insert(task: Task, stack: AsyncExitStack) -> Run:
     """The plain statement, one after the other on one connection."""
-    connection = await connect(task)
+    connection = await connect(task, stack)
     now = datetime.now(UTC)
     prepared = [unnest.arguments(task.owner, ids, first, now) for first, ids in task.steps()]
     statement = await connection.prepare(unnest.RECORD)
@@ -67,9 +71,9 @@ async def insert(task: Task) -> Run:
     return run
 
 
-async def commit(task: Task) -> Run:
+async def commit(task: Task, stack: AsyncExitStack) -> Run:
     """One small row, committed to disk."""
-    connection = await connect(task)
+    connection = await connect(task, stack)
     statement = await connection.prepare("insert into naive_commits (body) values ($1)")
 
     async def run() -> list[float]:
