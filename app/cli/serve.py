@@ -56,6 +56,8 @@ def serve_until_stopped(
             print(problem, file=sys.stderr)
             return 1
         finally:
+            # Else connections would queue here that nobody will take any more.
+            listener.close()
             deployment.close()
         return 0
 

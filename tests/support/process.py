@@ -14,6 +14,7 @@ from typing import Self
 import httpx
 from sqlalchemy import URL
 
+from app.cli.processes import bind
 from tests.support.service import TEST_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def free_port() -> int:
 
 
 class Process:
-    """A uvicorn process that serves the real application on loopback."""
+    """A process that serves the real application on loopback, as `serve` starts it."""
 
     def __init__(
         self, database: URL, data_dir: Path, *, port: int | None = None, **env: str
@@ -49,12 +50,20 @@ class Process:
 
     def start(self) -> Process:
         """Start and wait until it is ready to serve."""
-        command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app"]
-        command += ["--port", str(self.port), "--no-access-log", "--log-level", "warning"]
-        with self._log.open("ab") as log:
+        with bind("127.0.0.1", self.port) as listener, self._log.open("ab") as log:
+            descriptor = listener.fileno()
             self._process = subprocess.Popen(
-                command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
+                [sys.executable, "-m", "app.cli.api", "--fd", str(descriptor)],
+                env=self._environment,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[descriptor],
             )
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"{}\n")
+        self._process.stdin.flush()
         # Patient, because the machine may be busy with everything else; a crash is noticed at once.
         deadline = time.monotonic() + 90
         while not self.is_ready():
@@ -75,11 +84,22 @@ class Process:
         assert self._process is not None
         self._process.kill()
         self._process.wait(10)
+        self._close_pipe()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(30)
+            self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     def __enter__(self) -> Self:
         self.start()
