@@ -26,6 +26,12 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=26, decimal_places=12)]
 Units = Annotated[Decimal, Field(ge=0, max_digits=26, decimal_places=12)]
 
 
+UniqueField = Literal[
+    "user_id", "debate_id", "agent", "workspace", "provider", "model", "request_type"
+]
+"""What of an event different values can be counted of."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +42,7 @@ class MetricPart(_Part):
     measure: domain.Measure = domain.Measure.QUANTITY
     event: Key | None = None
     counts: list[Key] | Literal["every_event"] = []
-    unique_field: str | None = None
+    unique_field: UniqueField | None = None
 
 
 class TierPart(_Part):

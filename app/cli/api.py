@@ -37,7 +37,8 @@ class Server(uvicorn.Server):
         self.server_state.default_headers.append((b"connection", b"close"))
         clock = asyncio.get_running_loop().time
         end = clock() + _FAREWELL_SECONDS
-        while self.server_state.connections and clock() < end and not self.force_exit:
+        while self.server_state.connections and clock() < end and not self.force_exit:  # noqa: ASYNC110
+            # uvicorn tells nobody when a connection ends.
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
 

@@ -111,7 +111,7 @@ class Meters:
 
 def amount_of(metric: Metric, event: NewEvent) -> int | Decimal:
     """How much one event adds to *metric*, before it is aggregated."""
-    if metric.aggregation is Aggregation.COUNT:
+    if metric.aggregation in {Aggregation.COUNT, Aggregation.UNIQUE}:
         return 1
     match metric.measure:
         case Measure.QUANTITY:
@@ -177,6 +177,7 @@ class Quota:
     used: Decimal
     held: Decimal
     window: Period
+    aggregation: Aggregation = Aggregation.SUM
 
     @property
     def remaining(self) -> Decimal | None:
@@ -194,7 +195,17 @@ class Quota:
         """Whether *quantity* more would be recorded if it came now with `enforce`."""
         if self.limit is None or self.policy is not LimitPolicy.HARD:
             return True
-        return self.used + self.held + quantity <= self.limit
+        return self.with_more(quantity) <= self.limit
+
+    def with_more(self, quantity: Decimal) -> Decimal:
+        """What a limit is held against when *quantity* comes.
+
+        A level is held against it alone: a peak of 9 after one of 7 is 9, not 16. Of different
+        values, *quantity* is how many the window has not seen.
+        """
+        if self.aggregation in {Aggregation.MAX, Aggregation.LATEST}:
+            return quantity
+        return self.used + self.held + quantity
 
 
 @dataclass(frozen=True, slots=True)

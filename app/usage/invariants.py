@@ -77,8 +77,8 @@ INVARIANTS = {
             d.dimension, d.value, {_FIGURES_OF_EVENTS}
         from usage_events
         cross join lateral (
-            values ('agent', agent), ('debate', debate_id), ('user', user_id),
-                ('workspace', workspace)
+            values ('agent', agent), ('api_key', api_key_id::text), ('debate', debate_id),
+                ('request_type', request_type), ('user', user_id), ('workspace', workspace)
         ) as d (dimension, value)
         where d.value is not null and voided_at is null and {_ONLY} group by 1, 2, 3, 4""",
         "usage_daily",

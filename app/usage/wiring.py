@@ -62,7 +62,6 @@ def register(services: Services) -> None:
             spend,
             spend_notices,
             reader,
-            catalogs,
             prices,
             services[AuditLog],
             clock,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, MetaData, event
 from app.infra.db.base import metadata
 from app.usage.ddl.gate import GATE
 from app.usage.ddl.holds import EXPIRE, GIVE_BACK, HOLD_FREE, HOLD_LOCK, HOLD_RETURN
+from app.usage.ddl.measures import MEASURES_COUNT, MEASURES_FIT
 from app.usage.ddl.record import RECORD
 from app.usage.ddl.reserve import RESERVE
 from app.usage.ddl.spend import PERIOD_END, PERIOD_START, SPEND_LOCK, SPEND_POST
@@ -29,6 +30,8 @@ FUNCTIONS = {
     "usage_reserve": RESERVE,
     "usage_give_back": GIVE_BACK,
     "usage_expire": EXPIRE,
+    "usage_measures_fit": MEASURES_FIT,
+    "usage_measures_count": MEASURES_COUNT,
     "usage_record": RECORD,
 }
 

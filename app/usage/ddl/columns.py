@@ -104,16 +104,20 @@ COUNTERS: Columns = (
 """Counters that the flush moves, sorted: everybody locks them in this order."""
 
 ENFORCED: Columns = (("event", "int"), ("counter", "int"), ("amount", "numeric"))
-"""What events that ask to be refused past a hard limit would add to which counter."""
+"""What events that ask to be refused past a hard limit would add to which counter.
+
+An event that adds to none is there once, without a counter."""
 
 OTHERS: Columns = (
     ("event", "int"),
-    ("metric", "text"),
+    ("counter", "int"),
     ("kind", "text"),
-    ("amount", "numeric"),
-    ("value", "uuid"),
+    ("value", "text"),
+    ("most", "numeric"),
 )
-"""What is not a sum: the largest, the latest, and different values."""
+"""What is no sum: the largest and the latest value, and different ones by their digests.
+
+`most` is a hard limit that the event asks to be held to."""
 
 GROUPS: tuple[tuple[str, Columns], ...] = (
     ("c", CLASSES),

@@ -23,12 +23,12 @@ from app.usage.ddl.columns import (
     EVENTS,
     HOURS,
     MONTHS,
-    OTHERS,
     array,
     names,
     unnest,
 )
 from app.usage.ddl.gate import GATE_CLASS
+from app.usage.ddl.measures import call
 
 _EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
 
@@ -119,12 +119,13 @@ _MONTHS_LEFT = f"""
         order by 1, 2"""
 
 _COUNTED = f"""
-            select t.n as event, k.n as counter, c.amount::numeric as amount
+            select t.n as event, k.n as counter, (c.amount #>> '{{}}')::numeric as amount
             from {unnest("e", EVENTS)}
-            cross join lateral jsonb_each_text(t.counted::jsonb) as c (metric, amount)
+            cross join lateral jsonb_each(t.counted::jsonb) as c (metric, amount)
             join {unnest("k", COUNTERS).replace(" as t (", " as k (")}
                 on k.organization_id = c_organization[t.class] and k.metric = c.metric
-                and k.window_start = c_window[t.class]"""
+                and k.window_start = c_window[t.class]
+            where jsonb_typeof(c.amount) = 'string'"""
 
 # Bytes of organization ids and "C" order of metrics are how Python sorts counters.
 RECORD = f"""
@@ -162,7 +163,8 @@ declare
     v_fits boolean;
     v_used numeric;
     v_held numeric;
-    v_fresh boolean;
+    v_values text[] := '{{}}';
+    v_more text[];
     r record;
     i int;
 begin
@@ -192,7 +194,7 @@ begin
         v_limits := {array("k_most", "numeric")};
         used := array_fill(0::numeric, array[cardinality(v_amounts)]);
         held := used;
-        v_fits := true;
+        v_fits := o_most is null;
         for r in
             select * from {unnest("k", COUNTERS)} order by n
         loop
@@ -231,12 +233,18 @@ begin
                     continue;
                 end if;
                 v_fits := true;
+                v_more := v_values;
+                if o_most is not null then
+                    select fits, granted into v_fits, v_more
+                    from {call("usage_measures_fit", "r.event", "used", "held", "v_values")};
+                end if;
                 for i in 1 .. cardinality(r.ks) loop
                     if used[r.ks[i]] + held[r.ks[i]] + r.amounts[i] > v_limits[r.ks[i]] then
                         v_fits := false;
                     end if;
                 end loop;
                 for i in 1 .. cardinality(r.ks) loop
+                    continue when r.ks[i] is null;
                     if v_fits then
                         used[r.ks[i]] := used[r.ks[i]] + r.amounts[i];
                     else
@@ -245,6 +253,7 @@ begin
                 end loop;
                 if v_fits then
                     v_granted := v_granted || v_hashes[r.event];
+                    v_values := v_more;
                 else
                     denied := denied || r.event;
                 end if;
@@ -282,7 +291,8 @@ begin
             from unnest(v_classes, v_hashes, v_ids) with ordinality as t (class, hash, id, n)
             join usage_keys u
                 on u.organization_id = c_organization[t.class] and u.key_hash = t.hash
-            where u.event_id <> t.id and not (t.n = any (denied))
+            where (u.event_id <> t.id or u.xmin <> pg_current_xact_id()::xid)
+                and not (t.n = any (denied))
             order by t.n
         loop
             repeated := repeated || r.n::int;
@@ -334,37 +344,7 @@ begin
     end if;
 
     if o_event is not null then
-        for r in
-            select
-                c_organization[v_classes[event]] as o, metric as m,
-                {_at("c_window[v_classes[event]]")} as w, kind, amount as a, value as v,
-                {_at(f"({array('e_occurred_at', 'bigint')})[event]")} as at
-            from {unnest("o", OTHERS)}
-            where not (event = any (v_skip))
-            order by 1, metric collate "C", 3, value, 7
-        loop
-            v_used := r.a;
-            if r.kind = 'unique' then
-                insert into usage_values (organization_id, metric, window_start, value_hash, events)
-                values (r.o, r.m, r.w, r.v, 1)
-                on conflict (organization_id, metric, window_start, value_hash)
-                do update set events = usage_values.events + 1
-                returning usage_values.events = 1 into v_fresh;
-                v_used := case when v_fresh then 1 else 0 end;
-            end if;
-            insert into usage_counters as c (
-                organization_id, metric, window_start, used, held, latest_at, announced_percent
-            )
-            values (r.o, r.m, r.w, v_used, 0, r.at, 0)
-            on conflict (organization_id, metric, window_start) do update set
-                used = case
-                    when r.kind = 'unique' then c.used + excluded.used
-                    when r.kind = 'max' then greatest(c.used, excluded.used)
-                    when excluded.latest_at >= c.latest_at then excluded.used
-                    else c.used
-                end,
-                latest_at = greatest(c.latest_at, excluded.latest_at);
-        end loop;
+        used := {call("usage_measures_count", array("e_occurred_at", "bigint"), "v_skip", "used")};
     end if;
 end
 $body$

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
@@ -88,41 +88,6 @@ class CorrectionRepository(Repository):
         )
         return left == 0
 
-    async def recount(
-        self,
-        organization_id: OrganizationId,
-        metric: str,
-        window_start: datetime,
-        *,
-        by: str,
-    ) -> None:
-        """Work a `max` or `latest` counter out again from the events that are left."""
-        order = "(counted ->> cast(:metric as text))::numeric" if by == "max" else "occurred_at"
-        await self.session.execute(
-            text(
-                f"""
-                with left_over as (
-                    select (counted ->> cast(:metric as text))::numeric as amount, occurred_at
-                    from usage_events
-                    where organization_id = :organization_id and window_start = :window_start
-                        and counted ? cast(:metric as text) and voided_at is null
-                    order by {order} desc, occurred_at desc
-                    limit 1
-                )
-                update usage_counters set
-                    used = coalesce((select amount from left_over), 0),
-                    latest_at = (select occurred_at from left_over)
-                where organization_id = :organization_id and metric = :metric
-                    and window_start = :window_start
-                """
-            ),
-            {
-                "organization_id": organization_id,
-                "metric": metric,
-                "window_start": window_start,
-            },
-        )
-
     async def add_to_rollups(
         self, organization_id: OrganizationId, changes: Sequence[tuple[UsageEvent, Figures]]
     ) -> None:
@@ -140,12 +105,14 @@ class CorrectionRepository(Repository):
             hours[place] = hours.get(place, Figures()) + change
             for dimension, value in (
                 ("agent", event.agent),
+                ("api_key", event.api_key_id),
                 ("debate", event.debate_id),
+                ("request_type", event.request_type),
                 ("user", event.user_id),
                 ("workspace", event.workspace),
             ):
                 if value is not None:
-                    day = (at.date(), dimension, value)
+                    day = (at.date(), dimension, str(value))
                     days[day] = days.get(day, Figures()) + change
             months.setdefault(at.strftime("%Y-%m"), []).append((event.event_type, change))
         for key in sorted(hours):

@@ -78,6 +78,11 @@ class Counter:
     amount: int | Decimal = 0
     place: int = 0
 
+    @property
+    def most(self) -> Decimal | None:
+        """The limit, where it is a hard one."""
+        return self.limit.limit if self.limit.policy is LimitPolicy.HARD else None
+
 
 @dataclass(slots=True, eq=False)
 class Place:
@@ -86,7 +91,7 @@ class Place:
     window: Period
     window_start: int
     additive: list[Counter]
-    others: list[Metric]
+    others: list[Counter]
     shown: Counter | None
 
 
@@ -173,19 +178,19 @@ class Counting:
         window = self._window
         if window is None:
             raise LookupError("no window was chosen")
-        additive: list[Counter] = []
+        counters: list[Counter] = []
         for metric in meter.counts:
-            if metric.aggregation in ADDITIVE:
-                key = (metric.key, self._window_start)
-                counter = self.counters.get(key)
-                if counter is None:
-                    limit = self.tenant.limits.get(metric.key, _UNLIMITED)
-                    counter = Counter(self.organization_id, metric, window, limit)
-                    self.counters[key] = counter
-                additive.append(counter)
-        others = [metric for metric in meter.counts if metric.aggregation not in ADDITIVE]
-        limited = [counter for counter in additive if counter.limit.limit is not None]
-        shown = next(iter(limited or additive), None)
+            key = (metric.key, self._window_start)
+            counter = self.counters.get(key)
+            if counter is None:
+                limit = self.tenant.limits.get(metric.key, _UNLIMITED)
+                counter = Counter(self.organization_id, metric, window, limit)
+                self.counters[key] = counter
+            counters.append(counter)
+        additive = [each for each in counters if each.metric.aggregation in ADDITIVE]
+        others = [each for each in counters if each.metric.aggregation not in ADDITIVE]
+        limited = [each for each in counters if each.limit.limit is not None]
+        shown = next(iter(limited or counters), None)
         return Place(window, self._window_start, additive, others, shown)
 
 
@@ -193,3 +198,9 @@ class Counting:
 def month_of(hour: int) -> str:
     """The calendar month (`2026-11`) of an hour counted from 1970."""
     return f"{_EPOCH + timedelta(hours=hour):%Y-%m}"
+
+
+@lru_cache(maxsize=10_000)
+def price_ids(quote: Quote) -> str:
+    """The rows of the price book that a quote came from, as an array's literal."""
+    return "{" + ",".join(str(row_id) for row_id in quote.row_ids) + "}"

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
 import structlog
 
 from app.audit.service import AuditLog
-from app.catalog.domain import Aggregation, Catalog
-from app.catalog.service import CatalogService
+from app.catalog.domain import Aggregation
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id
 from app.kernel.rates import plain
 from app.pricing.domain import PriceBook, Tokens
 from app.pricing.service import PriceService
-from app.usage.domain import ADDITIVE, Figures
+from app.usage.domain import Figures
 from app.usage.models import UsageEvent
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.recount import RecountRepository
 from app.usage.repository.spend import SpendChange, SpendRepository
 from app.usage.service.spend_notices import SpendNotices
-from app.usage.service.submission import key_hash
 from app.usage.service.usage import UsageService
 from app.usage.spend import SpendLabels
 
@@ -43,7 +41,6 @@ class UsageCorrections:
         spend: SpendRepository,
         notices: SpendNotices,
         reader: UsageService,
-        catalogs: CatalogService,
         prices: PriceService,
         audit: AuditLog,
         clock: Clock,
@@ -54,7 +51,6 @@ class UsageCorrections:
         self._spend = spend
         self._notices = notices
         self._reader = reader
-        self._catalogs = catalogs
         self._prices = prices
         self._audit = audit
         self._clock = clock
@@ -71,14 +67,9 @@ class UsageCorrections:
             if event.voided_at is not None:
                 return event
             # Counters before all else, in their order: as every flush takes its locks.
-            metrics = self._catalogs.active
-            for metric, amount in sorted(event.counted.items()):
-                additive = _aggregation(metrics, metric) in ADDITIVE
+            for metric, counted in sorted(event.counted.items()):
                 await self._usage.add_to_counter(
-                    organization_id,
-                    metric,
-                    event.window_start,
-                    -Decimal(amount) if additive else Decimal(0),
+                    organization_id, metric, event.window_start, -_added(counted)
                 )
             if await self._usage.mark_void(organization_id, event, self._clock.now(), reason):
                 await self._usage.session.refresh(event)
@@ -92,11 +83,10 @@ class UsageCorrections:
                 )
                 return event
             # Somebody else voided it while this call waited for the counters.
-            for metric, amount in sorted(event.counted.items()):
-                if _aggregation(metrics, metric) in ADDITIVE:
-                    await self._usage.add_to_counter(
-                        organization_id, metric, event.window_start, Decimal(amount)
-                    )
+            for metric, counted in sorted(event.counted.items()):
+                await self._usage.add_to_counter(
+                    organization_id, metric, event.window_start, _added(counted)
+                )
             await self._usage.session.refresh(event)
             return event
 
@@ -120,19 +110,17 @@ class UsageCorrections:
                 )
             ],
         )
-        for name in sorted(event.counted):
-            metric = self._catalogs.active.metrics.get(name)
-            if metric is None or metric.aggregation in ADDITIVE:
+        for metric, counted in sorted(event.counted.items()):
+            if isinstance(counted, str):
                 continue
-            if metric.aggregation is Aggregation.UNIQUE:
-                value = key_hash(str(getattr(event, metric.unique_field or "user_id", "")))
-                if await self._usage.forget_value(organization_id, name, event.window_start, value):
-                    await self._usage.add_to_counter(
-                        organization_id, name, event.window_start, Decimal(-1)
-                    )
-            else:
-                await self._usage.recount(
-                    organization_id, name, event.window_start, by=metric.aggregation.value
+            ((kind, value),) = counted.items()
+            if kind != Aggregation.UNIQUE:
+                await self._recounts.recount(organization_id, metric, event.window_start, kind)
+            elif await self._usage.forget_value(
+                organization_id, metric, event.window_start, UUID(value)
+            ):
+                await self._usage.add_to_counter(
+                    organization_id, metric, event.window_start, Decimal(-1)
                 )
 
     async def _post(
@@ -218,9 +206,9 @@ class UsageCorrections:
         return len(changes), events[-1].id if len(events) == _AT_ONCE else None
 
 
-def _aggregation(catalog: Catalog, metric: str) -> Aggregation:
-    known = catalog.metrics.get(metric)
-    return known.aggregation if known is not None else Aggregation.SUM
+def _added(counted: str | Mapping[str, str]) -> Decimal:
+    """What an event added to a counter; what is no sum is worked out again instead."""
+    return Decimal(counted) if isinstance(counted, str) else Decimal(0)
 
 
 def _tokens(event: UsageEvent) -> Tokens:

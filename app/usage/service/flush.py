@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 
-from app.catalog.domain import Aggregation
 from app.kernel.entitlements import LimitPolicy
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
-from app.pricing.domain import PriceBook, Quote
+from app.pricing.domain import PriceBook
 from app.usage.ddl.columns import CLASSES, COUNTERS, DAYS, ENFORCED, EVENTS, HOURS, MONTHS, OTHERS
-from app.usage.domain import Meters, Quota, amount_of, microseconds_of
+from app.usage.domain import ADDITIVE, Meters, Quota, amount_of, microseconds_of
 from app.usage.errors import EventConflict, QuotaExceeded
 from app.usage.service.classes import (
     COST_SCALE,
@@ -29,22 +27,15 @@ from app.usage.service.classes import (
     Sums,
     added,
     month_of,
+    price_ids,
     whole_prices,
 )
 from app.usage.service.columns import SEPARATOR, Columns
 from app.usage.service.refusals import quota_exceeded
-from app.usage.service.submission import Recorded, Submission, key_hash
+from app.usage.service.submission import Answers, Recorded, Submission, value_of
 from app.usage.service.tenants import Tenants
 
 _NOTHING = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What became of each event of a flush, and where the limited quotas stand after it."""
-
-    each: list[Recorded | BillingError]
-    quotas: list[tuple[OrganizationId, Quota]]
 
 
 class Flush:
@@ -74,8 +65,8 @@ class Flush:
         self._costs: list[int | None] = []
         self._counted: list[str] = []
         self._days: dict[tuple[int, int, str, str], Sums] = {}
-        self._enforced: list[tuple[int, Counter, int | Decimal]] = []
-        self._others: list[tuple[int, str, str, str, str]] = []
+        self._enforced: list[tuple[int, Counter | None, int | Decimal | None]] = []
+        self._others: list[tuple[int, Counter, str, str, Decimal | None]] = []
         for number, item in enumerate(items, 1):
             self._count(number, item, book)
         # Every flush of every process names counters in this order, and locks them so.
@@ -158,14 +149,28 @@ class Flush:
             counted.append(f'"{counter.metric.key}":"{amount}"')
             if item.enforce and counter.limit.policy is LimitPolicy.HARD:
                 self._enforced.append((number, counter, amount))
-        for metric in found.place.others:
-            amount = amount_of(metric, item.event)
-            value = ""
-            if metric.aggregation is Aggregation.UNIQUE:
-                value = key_hash(str(getattr(item.event, metric.unique_field or "user_id", ""))).hex
-            self._others.append((number, metric.key, metric.aggregation.value, str(amount), value))
-            counted.append(f'"{metric.key}":"{amount}"')
+        if found.place.others:
+            counted += self._others_moved(number, item, found.place.others)
         return "{" + ",".join(counted) + "}"
+
+    def _others_moved(
+        self, number: int, item: Submission, counters: Sequence[Counter]
+    ) -> list[str]:
+        """The same for metrics that are no sums: what they counted says how, too."""
+        counted: list[str] = []
+        is_limited = False
+        for counter in counters:
+            kind = counter.metric.aggregation.value
+            value = value_of(counter.metric, item.event)
+            if value is None:
+                continue
+            most = counter.most if item.enforce else None
+            is_limited = is_limited or most is not None
+            self._others.append((number, counter, kind, value, most))
+            counted.append(f'"{counter.metric.key}":{{"{kind}":"{value}"}}')
+        if is_limited:
+            self._enforced.append((number, None, None))
+        return counted
 
     def arguments(self, now: datetime) -> list[Any]:
         """The statement's arguments, in the order of `ddl.columns.ARGUMENTS`."""
@@ -199,7 +204,7 @@ class Flush:
             [each.place.window_start for each in classes],
             [None if each.quote is None else each.quote.source.value for each in classes],
             [None if each.quote is None else each.quote.reference for each in classes],
-            [None if each.quote is None else _literal(each.quote) for each in classes],
+            [None if each.quote is None else price_ids(each.quote) for each in classes],
         )
         columns.group(
             EVENTS,
@@ -246,7 +251,7 @@ class Flush:
             DAYS,
             [
                 (self._organizations[key[0]].hex, *key[1:], *_figures(sums))
-                for key, sums in sorted(self._days.items(), key=_by_key)
+                for key, sums in sorted(self._days.items(), key=itemgetter(0))
             ],
         )
         months = self._summed(lambda each: (each.counting.number, month_of(each.hour)))
@@ -277,21 +282,33 @@ class Flush:
                     each.organization_id.hex,
                     each.metric.key,
                     microseconds_of(each.window.start),
-                    each.limit.limit if each.limit.policy is LimitPolicy.HARD else None,
+                    each.most if each.metric.aggregation in ADDITIVE else None,
                     each.amount,
                 )
                 for each in self._counters
             ],
         )
-        columns.rows(ENFORCED, [(each[0], each[1].place, each[2]) for each in self._enforced])
-        columns.rows(OTHERS, self._others)
+        columns.rows(
+            ENFORCED,
+            [
+                (number, None if counter is None else counter.place, amount)
+                for number, counter, amount in self._enforced
+            ],
+        )
+        columns.rows(
+            OTHERS,
+            [
+                (number, counter.place, kind, value, most)
+                for number, counter, kind, value, most in self._others
+            ],
+        )
 
     def _summed(self, key_of: Callable[[Class], tuple[Any, ...]]) -> list[tuple[Any, Sums]]:
         """Sums of the classes by that key, sorted by it."""
         found: dict[tuple[Any, ...], Sums] = {}
         for each in self._classes:
             found.setdefault(key_of(each), Sums()).add(each.sums)
-        return sorted(found.items(), key=_by_key)
+        return sorted(found.items(), key=itemgetter(0))
 
     def _quantities_of(self, event_type: str) -> dict[tuple[int, str], int | Decimal]:
         found: dict[tuple[int, str], int | Decimal] = {}
@@ -319,6 +336,7 @@ class Flush:
                 used[counter.place - 1],
                 held[counter.place - 1],
                 counter.window,
+                counter.metric.aggregation,
             )
             for counter in self._counters
         }
@@ -333,7 +351,9 @@ class Flush:
             elif number not in repeated:
                 each.append(Recorded(item.event_id, False, cost, quota))
             elif repeated[number][1].hex == item.payload_hash:
-                each.append(Recorded(repeated[number][0], True, cost, quota))
+                # A flush that is sent again after a lost connection finds its own event.
+                is_repeat = repeated[number][0].hex != item.event_id
+                each.append(Recorded(repeated[number][0], is_repeat, cost, quota))
             else:
                 each.append(EventConflict(id=item.event.key))
         return Answers(
@@ -349,9 +369,11 @@ class Flush:
         self, number: int, item: Submission, quotas: dict[int, Quota], meters: Meters
     ) -> QuotaExceeded:
         """Names the first limit that the event did not fit under."""
+        place = self._class_of[number - 1].place
         own = [
             (quotas[id(counter)], Decimal(amount_of(counter.metric, item.event)))
-            for counter in self._class_of[number - 1].place.additive
+            for counter in (*place.additive, *place.others)
+            if counter.most is not None
         ]
         quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
         plan = self._counting[item.organization_id].tenant.plan
@@ -370,14 +392,5 @@ def _figures(sums: Sums) -> tuple[Any, ...]:
     )
 
 
-def _by_key(entry: tuple[Any, Sums]) -> Any:
-    return entry[0]
-
-
 def _without_counter(item: Submission, window: Any) -> Quota:
     return Quota(item.meter.metric, None, LimitPolicy.SOFT, _NOTHING, _NOTHING, window)
-
-
-@lru_cache(maxsize=10_000)
-def _literal(quote: Quote) -> str:
-    return "{" + ",".join(str(row_id) for row_id in quote.row_ids) + "}"

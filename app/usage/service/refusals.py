@@ -11,7 +11,7 @@ from app.usage.errors import QuotaExceeded
 
 def quota_exceeded(quota: Quota, amount: Decimal, plan: str, meters: Meters) -> QuotaExceeded:
     """The refusal that says how much there is, and which plan would do."""
-    upgrade = meters.catalog.upgrade_for_quantity(quota.metric, quota.used + amount, plan)
+    upgrade = meters.catalog.upgrade_for_quantity(quota.metric, quota.with_more(amount), plan)
     return QuotaExceeded(
         metric=quota.metric,
         limit=_number(quota.limit),

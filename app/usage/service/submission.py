@@ -8,9 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from app.catalog.domain import Aggregation, Metric
+from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.kernel.rates import EXACT
-from app.usage.domain import Meter, NewEvent, Quota
+from app.usage.domain import Meter, NewEvent, Quota, amount_of
 from app.usage.service.classes import COST_SCALE
 
 
@@ -57,6 +59,22 @@ class Recorded:
         return None if self._cost is None else EXACT.scaleb(Decimal(self._cost), -COST_SCALE)
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What became of each event of a flush, and where the limited quotas stand after it."""
+
+    each: list[Recorded | BillingError]
+    quotas: list[tuple[OrganizationId, Quota]]
+
+
 def key_hash(key: str) -> UUID:
     """The 128-bit name of a caller's id in the table of permanent keys."""
     return UUID(bytes=hashlib.blake2b(key.encode(), digest_size=16).digest())
+
+
+def value_of(metric: Metric, event: NewEvent) -> str | None:
+    """What an event counts towards a metric that is no sum; `None` when it has no such value."""
+    if metric.aggregation is not Aggregation.UNIQUE:
+        return str(amount_of(metric, event))
+    value = getattr(event, metric.unique_field or "")
+    return None if value is None else key_hash(value).hex

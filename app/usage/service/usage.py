@@ -203,7 +203,17 @@ class UsageService:
             used, held = standing.of(metric.key)
             if metric.counts_every_event and metric.key not in standing.counters:
                 used = _measured(metric.measure, tokens or (0, 0))
-            found.append(Quota(metric.key, limit.limit, limit.policy, used, held, standing.window))
+            found.append(
+                Quota(
+                    metric.key,
+                    limit.limit,
+                    limit.policy,
+                    used,
+                    held,
+                    standing.window,
+                    metric.aggregation,
+                )
+            )
         return found
 
     async def quota(self, organization_id: OrganizationId, metric: str) -> Quota:

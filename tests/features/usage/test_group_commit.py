@@ -17,8 +17,10 @@ from app.usage.errors import EventNotStorable, UsageOverloaded
 from app.usage.service import group_commit
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.ingest import UsageIngest
+from app.usage.service.submission import Recorded
 from app.usage.wire import read_event
 from tests.factories.people import Owner, an_owner
+from tests.support.recount import broken
 from tests.support.service import Service, running
 
 EVENTS = "/api/v1/usage/events"
@@ -313,3 +315,36 @@ async def test_the_service_drains_on_its_way_out(fresh_url: URL, clock: ManualCl
         async with service.work.begin(owner.organization_id) as session:
             rows = await session.scalar(text("select count(*) from usage_events"))
         assert rows == len(accepted)
+
+
+async def test_a_flush_that_is_sent_again_finds_its_own_events(
+    fresh_url: URL, clock: ManualClock
+) -> None:
+    """The connection was lost after the commit; nobody knows, so the same flush comes again."""
+    async with running(fresh_url, clock) as service:
+        owner = await an_owner(service)
+        ingest = service.services[UsageIngest]
+        flush, flushed = ingest._flush, 0
+
+        async def lose_the_answer(connection: Any, items: Any) -> Any:
+            nonlocal flushed
+            answers = await flush(connection, items)
+            flushed += 1
+            if flushed == 1:
+                raise ConnectionResetError
+            return answers
+
+        ingest._group._flush = lose_the_answer
+        events = [
+            read_event(b'{"id": "n%d", "type": "debate"}' % number, None) for number in (1, 2)
+        ]
+        answers = await ingest.record(owner.organization_id, [*events, events[0]])
+        assert flushed == 2
+        assert [isinstance(answer, Recorded) and answer.is_repeat for answer in answers] == [
+            False,
+            False,
+            True,
+        ]
+        assert await broken(service) == {}
+        async with service.work.begin(owner.organization_id) as session:
+            assert await session.scalar(text("select count(*) from usage_events")) == 2
