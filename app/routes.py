@@ -12,7 +12,7 @@ from app.organizations.router import router as organizations
 from app.pricing import router as pricing
 from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import router as subscriptions
-from app.usage import export_router
+from app.usage import costs_router, export_router
 from app.usage import hot as usage_hot
 from app.usage import reservation_router as reservations
 from app.usage import router as usage
@@ -28,7 +28,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.standing,
     usage.quotas,
     usage.router,
-    usage.costs,
+    costs_router.router,
     auth,
     organizations,
     catalog,

@@ -235,6 +235,11 @@ class Figures:
     def total_tokens(self) -> int:
         return self.tokens_in + self.tokens_out
 
+    @property
+    def known_cost(self) -> Decimal | None:
+        """The cost of what has a price; `None`, never 0, where only what has none could cost."""
+        return None if self.unpriced and not self.cost_usd else self.cost_usd
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -254,15 +259,6 @@ class Point:
     start: datetime
     group: str | None
     figures: Figures
-
-
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """What the cost of a stretch of time consists of."""
-
-    period: Period
-    total: Figures
-    by: Mapping[str, Mapping[str, Figures]]
 
 
 def sums_by(rows: Sequence[tuple[str, Figures]]) -> dict[str, Figures]:

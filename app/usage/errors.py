@@ -88,6 +88,20 @@ class ArchiveNotFaithful(Conflict):
     code = "archive_not_faithful"
 
 
+class StretchTooLong(Malformed):
+    """By the hour, this is shown for {days} days at most; ask for a shorter stretch or for days."""
+
+    code = "stretch_too_long"
+    shown = ("days",)
+
+
+class UsageUnpriced(Conflict):
+    """{events} events of this period wait for a price; it can be closed when they have one."""
+
+    code = "usage_unpriced"
+    shown = ("events", "models")
+
+
 class SpendLimitNotFound(NotFound):
     """There is no such limit on spending."""
 

@@ -1,4 +1,4 @@
-"""Usage, quotas and cost breakdowns over HTTP."""
+"""Usage and quotas over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from app.usage.domain import EventFilter
 from app.usage.hot_document import document
 from app.usage.schemas import (
     BatchOut,
-    BreakdownOut,
     CheckIn,
     CheckOut,
     DashboardOut,
@@ -37,14 +36,13 @@ ingest = APIRouter(prefix="/usage/events", tags=["usage"], route_class=HotRoute)
 router = APIRouter(prefix="/usage", tags=["usage"])
 standing = APIRouter(prefix="/billing", tags=["usage"], route_class=HotRoute)
 quotas = APIRouter(prefix="/billing", tags=["usage"])
-costs = APIRouter(prefix="/costs", tags=["costs"])
 
 Usage = Annotated[UsageService, provide(UsageService)]
 Corrections = Annotated[UsageCorrections, provide(UsageCorrections)]
 Reader = Annotated[Principal, needs(Permission.USAGE_READ)]
 Writer = Annotated[Principal, needs(Permission.USAGE_WRITE)]
 BillingReader = Annotated[Principal, needs(Permission.BILLING_READ)]
-_ARCHIVED: dict[int | str, dict[str, Any]] = {
+ARCHIVED: dict[int | str, dict[str, Any]] = {
     410: {"description": "`event_archived`: that month's events were exported and dropped."}
 }
 Since = Annotated[InstantIn | None, Query(description="From this instant on.")]
@@ -115,7 +113,7 @@ async def record_usage_batch(request: Request) -> Response:
     return await hot.RECORD_BATCH.answer(request)
 
 
-@router.get("/events", response_model=PageOut[UsageEventOut], status_code=200, responses=_ARCHIVED)
+@router.get("/events", response_model=PageOut[UsageEventOut], status_code=200, responses=ARCHIVED)
 async def list_usage_events(
     usage: Usage,
     principal: Reader,
@@ -131,7 +129,7 @@ async def list_usage_events(
     "/events/{event_id}",
     response_model=UsageEventOut,
     status_code=200,
-    responses=_ARCHIVED,
+    responses=ARCHIVED,
 )
 async def get_usage_event(usage: Usage, principal: Reader, event_id: EventName) -> UsageEventOut:
     """One event, by the id you gave it or by ours."""
@@ -142,7 +140,7 @@ async def get_usage_event(usage: Usage, principal: Reader, event_id: EventName) 
     "/events/{event_id}/void",
     response_model=UsageEventOut,
     status_code=200,
-    responses=_ARCHIVED,
+    responses=ARCHIVED,
 )
 async def void_usage_event(
     body: VoidIn, corrections: Corrections, principal: Writer, event_id: EventName
@@ -159,7 +157,7 @@ async def check_usage(body: CheckIn, usage: Usage, principal: Reader) -> CheckOu
     return CheckOut.from_domain(quota, body.quantity)
 
 
-@router.get("/summary", response_model=SummaryOut, status_code=200, responses=_ARCHIVED)
+@router.get("/summary", response_model=SummaryOut, status_code=200, responses=ARCHIVED)
 async def summarize_usage(
     usage: Usage, principal: Reader, since: Since = None, until: Until = None
 ) -> SummaryOut:
@@ -213,11 +211,3 @@ async def check_entitlement(
     """Whether your plan includes a feature, and the lowest plan that would."""
     allowed, plan, upgrade = await usage.feature(principal.organization, feature)
     return EntitlementOut(feature=feature, allowed=allowed, plan=plan, upgrade_to=upgrade)
-
-
-@costs.get("/breakdown", response_model=BreakdownOut, status_code=200, responses=_ARCHIVED)
-async def break_down_costs(
-    usage: Usage, principal: Reader, since: Since = None, until: Until = None
-) -> BreakdownOut:
-    """What cost what, by provider, model, agent, workspace, user and debate."""
-    return BreakdownOut.from_domain(await usage.breakdown(principal.organization, since, until))

@@ -13,7 +13,7 @@ from app.infra.http.schemas import DecimalString, InputModel, Instant, OutputMod
 from app.kernel.entitlements import LimitPolicy
 from app.kernel.periods import Period
 from app.kernel.rates import plain
-from app.usage.domain import Breakdown, Credits, Dashboard, Figures, Point, Quota, Summary
+from app.usage.domain import Credits, Dashboard, Figures, Point, Quota, Summary
 from app.usage.models import UsageEvent
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class FiguresOut(OutputModel):
     tokens_out: int
     total_tokens: int
     cached_tokens: int
-    cost_usd: DecimalString
+    cost_usd: DecimalString | None = Field(description="Null where nothing has a price yet.")
     unpriced_events: int
 
     @classmethod
@@ -229,7 +229,7 @@ class FiguresOut(OutputModel):
             tokens_out=figures.tokens_out,
             total_tokens=figures.total_tokens,
             cached_tokens=figures.cached_tokens,
-            cost_usd=figures.cost_usd,
+            cost_usd=figures.known_cost,
             unpriced_events=figures.unpriced,
         )
 
@@ -302,33 +302,6 @@ class TimeseriesOut(OutputModel):
             granularity=granularity,
             group_by=group_by,
             data=[PointOut.from_domain(point) for point in points],
-        )
-
-
-class BreakdownOut(OutputModel):
-    """What cost what; decimal strings in USD."""
-
-    period: PeriodOut
-    total_cost_usd: DecimalString
-    unpriced_events: int
-    cost_by_provider: dict[str, DecimalString]
-    cost_by_model: dict[str, DecimalString]
-    cost_by_agent: dict[str, DecimalString]
-    cost_by_workspace: dict[str, DecimalString]
-    cost_by_user: dict[str, DecimalString]
-    cost_by_debate: dict[str, DecimalString]
-
-    @classmethod
-    def from_domain(cls, found: Breakdown) -> BreakdownOut:
-        costs = {
-            f"cost_by_{dimension}": {name: figures.cost_usd for name, figures in sums.items()}
-            for dimension, sums in found.by.items()
-        }
-        return cls(
-            period=PeriodOut.from_domain(found.period),
-            total_cost_usd=found.total.cost_usd,
-            unpriced_events=found.total.unpriced,
-            **costs,
         )
 
 

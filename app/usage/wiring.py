@@ -12,6 +12,7 @@ from app.organizations.domain import UsageReader
 from app.organizations.service import OrganizationService
 from app.pricing.service import PriceService
 from app.usage.repository.corrections import CorrectionRepository
+from app.usage.repository.costs import CostRepository
 from app.usage.repository.export import ExportRepository
 from app.usage.repository.folding import FoldingRepository
 from app.usage.repository.partitions import PartitionRepository
@@ -20,7 +21,9 @@ from app.usage.repository.recount import RecountRepository
 from app.usage.repository.reservations import ReservationRepository
 from app.usage.repository.spend import SpendRepository
 from app.usage.service.archive import ArchivedMonths, UsageArchives
+from app.usage.service.closing import UsageClosing
 from app.usage.service.corrections import UsageCorrections
+from app.usage.service.costs import CostReports
 from app.usage.service.export import UsageExports
 from app.usage.service.folding import Folding
 from app.usage.service.ingest import UsageIngest
@@ -49,6 +52,9 @@ def register(services: Services) -> None:
         UsageService, UsageService(work, usage, tenants, standings, catalogs, archived, clock)
     )
     services.add(UsageReader, reader)  # type: ignore[type-abstract]
+    costs = CostRepository(work)
+    services.add(CostReports, CostReports(work, costs, usage, reader, prices, archived, clock))
+    services.add(UsageClosing, UsageClosing(work, costs, catalogs, archived))
     recounts = RecountRepository(work)
     spend = SpendRepository(work)
     spend_notices = services.add(SpendNotices, SpendNotices(work, spend, clock))

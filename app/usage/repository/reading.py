@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Text, and_, cast, func, select, text, update
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
@@ -22,14 +22,14 @@ from app.usage.models import (
     UsageKey,
 )
 
-_MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def happened_within(since: datetime, until: datetime) -> ColumnElement[bool]:
     """Events of `[since, until)`, found by their ids and kept to their partitions."""
     return and_(
         UsageEvent.id >= first_id_at(since),
-        UsageEvent.id < first_id_at(until + _MILLISECOND),
+        UsageEvent.id < first_id_at(until + MILLISECOND),
         UsageEvent.occurred_at >= since,
         UsageEvent.occurred_at < until,
     )
@@ -45,7 +45,7 @@ def matching(organization_id: OrganizationId, shown: EventFilter) -> list[Column
         ]
     if shown.until is not None:
         conditions += [
-            UsageEvent.id < first_id_at(shown.until + _MILLISECOND),
+            UsageEvent.id < first_id_at(shown.until + MILLISECOND),
             UsageEvent.occurred_at < shown.until,
         ]
     for column, value in (
@@ -73,13 +73,15 @@ _SUMS = (
 
 DIMENSIONS = {
     "agent": UsageEvent.agent,
+    "api_key": cast(UsageEvent.api_key_id, Text),
     "debate": UsageEvent.debate_id,
+    "request_type": UsageEvent.request_type,
     "user": UsageEvent.user_id,
     "workspace": UsageEvent.workspace,
 }
 
 
-def _figures(row: Sequence[Any]) -> Figures:
+def figures_of(row: Sequence[Any]) -> Figures:
     events, quantity, tokens_in, tokens_out, cached, cost, unpriced = row
     return Figures(
         int(events),
@@ -131,7 +133,7 @@ class UsageRepository(Repository):
                 UsageEvent.organization_id == organization_id,
                 UsageEvent.id == event_id,
                 UsageEvent.occurred_at >= at,
-                UsageEvent.occurred_at < at + _MILLISECOND,
+                UsageEvent.occurred_at < at + MILLISECOND,
             )
         )
 
@@ -164,7 +166,7 @@ class UsageRepository(Repository):
             )
             .group_by(*keys)
         )
-        return [(row[0], row[1], row[2], _figures(row[3:])) for row in rows]
+        return [(row[0], row[1], row[2], figures_of(row[3:])) for row in rows]
 
     async def raw(
         self, organization_id: OrganizationId, since: datetime, until: datetime
@@ -184,7 +186,7 @@ class UsageRepository(Repository):
             )
             .group_by(*keys)
         )
-        return [(row[0], row[1], row[2], _figures(row[3:])) for row in rows]
+        return [(row[0], row[1], row[2], figures_of(row[3:])) for row in rows]
 
     async def buckets(
         self, organization_id: OrganizationId, since: datetime, until: datetime, unit: str
@@ -202,7 +204,9 @@ class UsageRepository(Repository):
             .group_by(text("1, 2, 3, 4"))
             .order_by(text("1, 2, 3, 4"))
         )
-        return [(row[0].astimezone(UTC), row[1], row[2], row[3], _figures(row[4:])) for row in rows]
+        return [
+            (row[0].astimezone(UTC), row[1], row[2], row[3], figures_of(row[4:])) for row in rows
+        ]
 
     async def day_buckets(
         self,
@@ -226,24 +230,9 @@ class UsageRepository(Repository):
             .order_by(text("1, 2"))
         )
         return [
-            (datetime.combine(row[0].date(), time(), UTC), row[1], _figures(row[2:]))
+            (datetime.combine(row[0].date(), time(), UTC), row[1], figures_of(row[2:]))
             for row in rows
         ]
-
-    async def days(
-        self, organization_id: OrganizationId, since: date, until: date
-    ) -> list[tuple[str, str, Figures]]:
-        """Sums of whole days by dimension and value."""
-        rows = await self.session.execute(
-            select(UsageDay.dimension, UsageDay.value, *_rollup_sums(UsageDay))
-            .where(
-                UsageDay.organization_id == organization_id,
-                UsageDay.day >= since,
-                UsageDay.day < until,
-            )
-            .group_by(UsageDay.dimension, UsageDay.value)
-        )
-        return [(row[0], row[1], _figures(row[2:])) for row in rows]
 
     async def raw_by(
         self,
@@ -266,7 +255,7 @@ class UsageRepository(Repository):
             .group_by(text("1, 2"))
             .order_by(text("1, 2"))
         )
-        return [(row[0].astimezone(UTC), row[1], _figures(row[2:])) for row in rows]
+        return [(row[0].astimezone(UTC), row[1], figures_of(row[2:])) for row in rows]
 
     async def mark_announced(self, organization_id: OrganizationId, reached: Threshold) -> bool:
         """Note that a threshold was announced; says whether it was not before."""

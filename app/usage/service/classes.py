@@ -124,7 +124,9 @@ class Class:
             return total
         if self.quote is None:
             return None
-        exact = self.quote.cost_of(read - cached - written, cached, written, output)
+        exact = self.quote.cost_of(
+            read - cached - written, cached, written, output, event.reasoning_tokens
+        )
         if exact is None:
             return None
         return int(EXACT.scaleb(exact, COST_SCALE).to_integral_value(ROUND_HALF_UP))
@@ -132,7 +134,10 @@ class Class:
 
 @lru_cache(maxsize=10_000)
 def whole_prices(quote: Quote) -> tuple[int, int, int, int] | None:
-    """Each role's price of one token in units of 10^-18 USD, where all four are whole and known."""
+    """Each role's price of one token in units of 10^-18 USD, where all four are whole and known,
+    and nothing else is charged."""
+    if quote.reasoning is not None or quote.per_call:
+        return None
     found = [
         _whole(price) for price in (quote.input, quote.cache_read, quote.cache_write, quote.output)
     ]

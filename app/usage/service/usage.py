@@ -16,7 +16,6 @@ from app.kernel.ids import MalformedId, OrganizationId, decode_id
 from app.kernel.pages import Page, PageRequest
 from app.kernel.periods import Period, calendar_month
 from app.usage.domain import (
-    Breakdown,
     Credits,
     Dashboard,
     EventFilter,
@@ -29,7 +28,7 @@ from app.usage.domain import (
     sums_by,
 )
 from app.usage.errors import EventNotFound, FinerThanKept, PeriodTurnedAround, UnknownMetric
-from app.usage.kept import DAY, hours_kept_from, whole, whole_as_kept, widened, widened_as_kept
+from app.usage.kept import DAY, hours_kept_from, whole_as_kept, widened, widened_as_kept
 from app.usage.models import UsageEvent
 from app.usage.repository.reading import DIMENSIONS, UsageRepository
 from app.usage.service.archive import ArchivedMonths
@@ -97,47 +96,14 @@ class UsageService:
     ) -> Summary:
         """What was used in `[since, until)`; without them, in the current window."""
         async with self._work.begin(organization_id):
-            period = await self._period(organization_id, since, until)
-            rows = await self._rows(organization_id, period)
+            period = await self.period(organization_id, since, until)
+            rows = await self.rows(organization_id, period)
         return Summary(
             period=period,
             total=sum((row[3] for row in rows), Figures()),
             by_type=sums_by([(row[0], row[3]) for row in rows]),
             by_provider=sums_by([(row[1], row[3]) for row in rows if row[1]]),
             by_model=sums_by([(row[2], row[3]) for row in rows if row[2]]),
-        )
-
-    async def breakdown(
-        self, organization_id: OrganizationId, since: datetime | None, until: datetime | None
-    ) -> Breakdown:
-        """What cost what in `[since, until)`, by provider, model, agent, workspace, user, debate."""
-        async with self._work.begin(organization_id):
-            period = await self._period(organization_id, since, until)
-            rows = await self._rows(organization_id, period)
-            by_dimension: dict[str, list[tuple[str, Figures]]] = {each: [] for each in DIMENSIONS}
-            days, ends = whole(period, DAY)
-            if days is not None:
-                for dimension, value, figures in await self._usage.days(
-                    organization_id, days.start.date(), days.end.date()
-                ):
-                    by_dimension[dimension].append((value, figures))
-            for end in ends:
-                await self._archived.refuse(end.start, end.end)
-                for dimension, found in by_dimension.items():
-                    found += [
-                        (value, figures)
-                        for _, value, figures in await self._usage.raw_by(
-                            organization_id, dimension, end.start, end.end
-                        )
-                    ]
-        return Breakdown(
-            period=period,
-            total=sum((row[3] for row in rows), Figures()),
-            by={
-                "provider": sums_by([(row[1], row[3]) for row in rows if row[1]]),
-                "model": sums_by([(row[2], row[3]) for row in rows if row[2]]),
-                **{dimension: sums_by(found) for dimension, found in by_dimension.items()},
-            },
         )
 
     async def timeseries(
@@ -154,7 +120,7 @@ class UsageService:
         kept. Raises `FinerThanKept` for hours of days that have been folded.
         """
         async with self._work.begin(organization_id):
-            period = await self._period(organization_id, since, until)
+            period = await self.period(organization_id, since, until)
             by_day = group_by in DIMENSIONS and granularity != "hour"
             now = self._clock.now()
             if granularity == "hour" and period.start < hours_kept_from(now):
@@ -194,7 +160,7 @@ class UsageService:
         tokens = standing.tokens
         if tokens is None and self._reads_rollups:
             async with self._work.begin(organization_id):
-                rows = await self._rows(organization_id, standing.window)
+                rows = await self.rows(organization_id, standing.window)
             total = sum((row[3] for row in rows), Figures())
             tokens = (total.tokens_in, total.tokens_out)
         found: list[Quota] = []
@@ -240,8 +206,8 @@ class UsageService:
         tenant = await self._tenants.current(organization_id)
         quotas = await self.quotas(organization_id)
         async with self._work.begin(organization_id):
-            day_rows = await self._rows(organization_id, Period(today, today + DAY))
-            month_rows = await self._rows(organization_id, month)
+            day_rows = await self.rows(organization_id, Period(today, today + DAY))
+            month_rows = await self.rows(organization_id, month)
         return Dashboard(
             tier=tenant.plan,
             period=tenant.windows.at(now),
@@ -269,7 +235,7 @@ class UsageService:
         known = {name: Decimal(0) for name in self._meters.event_type_of.values()}
         return known | {name: figures.quantity for name, figures in sums.items()}
 
-    async def _period(
+    async def period(
         self, organization_id: OrganizationId, since: datetime | None, until: datetime | None
     ) -> Period:
         if since is None or until is None:
@@ -280,7 +246,7 @@ class UsageService:
             raise PeriodTurnedAround
         return Period(since, until)
 
-    async def _rows(
+    async def rows(
         self, organization_id: OrganizationId, period: Period
     ) -> list[tuple[str, str, str, Figures]]:
         stretches, ends = whole_as_kept(period, self._clock.now())

@@ -20,6 +20,7 @@ from app.usage.repository.partitions import PartitionRepository
 from app.usage.service import partitions as making
 from app.usage.service.archive import UsageArchives
 from app.usage.service.corrections import UsageCorrections
+from app.usage.service.costs import CostReports
 from app.usage.service.export import UsageExports
 from app.usage.service.partitions import Partitions
 from app.usage.service.usage import UsageService
@@ -77,7 +78,9 @@ async def sums(service: Service, owners: Sequence[Owner]) -> list[Any]:
     for owner in owners:
         who = owner.organization_id
         found.append(await usage.summary(who, NOVEMBER.start, NOVEMBER.end))
-        found.append(await usage.breakdown(who, NOVEMBER.start, NOVEMBER.end))
+        found.append(
+            await service.services[CostReports].breakdown(who, NOVEMBER.start, NOVEMBER.end)
+        )
         found.append(await usage.timeseries(who, NOVEMBER.start, NOVEMBER.end, "day", "agent"))
     return found
 

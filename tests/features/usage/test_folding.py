@@ -18,6 +18,7 @@ from app.usage.errors import FinerThanKept
 from app.usage.kept import DAY, HOUR, folded_before, hours_kept_from, whole_as_kept, widened_as_kept
 from app.usage.repository import folding
 from app.usage.service.corrections import UsageCorrections
+from app.usage.service.costs import CostReports
 from app.usage.service.folding import Folding
 from app.usage.service.usage import UsageService
 from tests.factories.people import Owner, an_owner
@@ -56,6 +57,7 @@ async def an_old_customer(service: Service) -> Owner:
 async def everything(service: Service, owner: Owner) -> list[Any]:
     """Sums of whole and cut stretches, by everything they can be asked by."""
     usage, organization_id = service.services[UsageService], owner.organization_id
+    costs = service.services[CostReports]
     found: list[Any] = []
     for since, until in (
         (FROM, TO),
@@ -64,7 +66,11 @@ async def everything(service: Service, owner: Owner) -> list[Any]:
         (FROM.replace(hour=23), FROM.replace(hour=3) + timedelta(days=1)),
     ):
         found.append(await usage.summary(organization_id, since, until))
-        found.append(await usage.breakdown(organization_id, since, until))
+        found.append(await costs.breakdown(organization_id, since, until))
+        found += [
+            await costs.report(organization_id, since, until, granularity, "model")
+            for granularity in ("daily", "weekly", "monthly")
+        ]
         found += [
             await usage.timeseries(organization_id, since, until, granularity, group_by)
             for granularity in ("day", "week", "month")

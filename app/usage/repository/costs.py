@@ -1,0 +1,182 @@
+"""What cost reports read: names by cost, cached tokens by the hour, latencies, closing figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from app.infra.db.repository import Repository
+from app.kernel.ids import OrganizationId
+from app.kernel.periods import Period
+from app.usage.domain import Figures, first_id_at
+from app.usage.models import UsageEvent, UsageHour
+from app.usage.reports import LATENCY_EVENTS, Latency, Names
+from app.usage.repository.reading import MILLISECOND, figures_of, happened_within
+
+_NAMES = """
+with parts as (
+    select dimension, value, events, quantity, tokens_in, tokens_out, cached_tokens, cost_usd,
+        unpriced
+    from usage_daily
+    where organization_id = :organization_id and day >= :first and day < :last
+    union all
+    select d.dimension, d.value, 1, e.quantity, e.tokens_in, e.tokens_out, e.cached_tokens,
+        coalesce(e.cost_usd, 0), (e.cost_usd is null)::int
+    from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+        cast(:first_ids as uuid[]), cast(:last_ids as uuid[])) as s (start, until, from_id, to_id)
+    join usage_events e
+        on e.organization_id = :organization_id and e.id >= s.from_id and e.id < s.to_id
+        and e.occurred_at >= s.start and e.occurred_at < s.until and e.voided_at is null
+    cross join lateral (
+        values ('agent', e.agent), ('api_key', e.api_key_id::text), ('debate', e.debate_id),
+            ('request_type', e.request_type), ('user', e.user_id), ('workspace', e.workspace)
+    ) as d (dimension, value)
+    where d.value is not null
+),
+sums as (
+    select dimension, value, sum(events) as events, sum(quantity) as quantity,
+        sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+        sum(cached_tokens) as cached_tokens, sum(cost_usd) as cost_usd, sum(unpriced) as unpriced
+    from parts group by dimension, value having sum(events) <> 0
+),
+ranked as (
+    select *, row_number() over (
+            partition by dimension order by cost_usd desc, events desc, value
+        ) as place,
+        count(*) over (partition by dimension) as names,
+        sum(cost_usd) over (partition by dimension) as whole
+    from sums
+)
+select dimension, value, events, quantity, tokens_in, tokens_out, cached_tokens, cost_usd,
+    unpriced, names, whole
+from ranked where place <= :most order by dimension, value
+"""
+
+_NO_DAY = date(1970, 1, 1)
+
+CachedTokens = tuple[datetime, str, str, int]
+"""An hour, provider, model, and the cached tokens of it."""
+
+
+class CostRepository(Repository):
+    """Sums for reports. Only the ends of a stretch are added up from events."""
+
+    async def names(
+        self,
+        organization_id: OrganizationId,
+        days: Period | None,
+        ends: Sequence[Period],
+        most: int,
+    ) -> dict[str, Names]:
+        """Agents, keys, debates, … of whole days and of what is left at the ends of a stretch."""
+        rows = await self.session.execute(
+            text(_NAMES),
+            {
+                "organization_id": organization_id,
+                "first": days.start.date() if days else _NO_DAY,
+                "last": days.end.date() if days else _NO_DAY,
+                "starts": [end.start for end in ends],
+                "ends": [end.end for end in ends],
+                "first_ids": [first_id_at(end.start) for end in ends],
+                "last_ids": [first_id_at(end.end + MILLISECOND) for end in ends],
+                "most": most,
+            },
+        )
+        shown: dict[str, dict[str, Figures]] = {}
+        whole: dict[str, tuple[int, Decimal]] = {}
+        for row in rows:
+            shown.setdefault(row[0], {})[row[1]] = figures_of(row[2:9])
+            whole[row[0]] = (int(row[9]), Decimal(row[10]))
+        return {name: Names(found, *whole[name]) for name, found in shown.items()}
+
+    async def cached_by_hour(
+        self, organization_id: OrganizationId, since: datetime, until: datetime
+    ) -> list[CachedTokens]:
+        """Cached tokens of whole hours by model; hours without any are left out."""
+        rows = await self.session.execute(
+            select(
+                UsageHour.hour,
+                UsageHour.provider,
+                UsageHour.model,
+                func.sum(UsageHour.cached_tokens),
+            )
+            .where(
+                UsageHour.organization_id == organization_id,
+                UsageHour.hour >= since,
+                UsageHour.hour < until,
+                UsageHour.cached_tokens > 0,
+            )
+            .group_by(UsageHour.hour, UsageHour.provider, UsageHour.model)
+        )
+        return [(row[0].astimezone(UTC), row[1], row[2], int(row[3])) for row in rows]
+
+    async def latency(
+        self, organization_id: OrganizationId, since: datetime, until: datetime
+    ) -> Latency | None:
+        """Percentiles over the latest events of a stretch; `None` where none says how long."""
+        latest = (
+            select(UsageEvent.latency_ms, UsageEvent.occurred_at)
+            .where(
+                UsageEvent.organization_id == organization_id,
+                happened_within(since, until),
+                UsageEvent.voided_at.is_(None),
+            )
+            .order_by(UsageEvent.id.desc())
+            .limit(LATENCY_EVENTS)
+            .subquery()
+        )
+        row = (
+            await self.session.execute(
+                select(
+                    func.count(),
+                    func.min(latest.c.occurred_at),
+                    *(
+                        func.percentile_cont(share).within_group(latest.c.latency_ms)
+                        for share in (0.5, 0.95, 0.99)
+                    ),
+                ).where(latest.c.latency_ms.is_not(None))
+            )
+        ).one()
+        if not row[0]:
+            return None
+        p50, p95, p99 = (Decimal(str(round(value, 3))) for value in row[2:])
+        return Latency(int(row[0]), row[1].astimezone(UTC), p50, p95, p99)
+
+    async def closing(
+        self, organization_id: OrganizationId, since: datetime, until: datetime
+    ) -> list[Any]:
+        """The events of a stretch by type, provider and model, with tokens by role: one snapshot."""
+        keys = (
+            UsageEvent.event_type,
+            func.coalesce(UsageEvent.provider, ""),
+            func.coalesce(UsageEvent.model, ""),
+        )
+        columns = (
+            UsageEvent.quantity,
+            UsageEvent.tokens_in,
+            UsageEvent.cached_tokens,
+            UsageEvent.cache_write_tokens,
+            UsageEvent.tokens_out,
+            UsageEvent.reasoning_tokens,
+            UsageEvent.cost_usd,
+        )
+        rows = await self.session.execute(
+            select(
+                *keys,
+                func.count(),
+                func.count().filter(UsageEvent.cost_usd.is_(None)),
+                *(func.coalesce(func.sum(column), 0) for column in columns),
+            )
+            .where(
+                UsageEvent.organization_id == organization_id,
+                happened_within(since, until),
+                UsageEvent.voided_at.is_(None),
+            )
+            .group_by(*keys)
+            .order_by(*keys)
+        )
+        return list(rows)

@@ -1,0 +1,111 @@
+"""The figures of a period that is to be billed: complete, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.catalog.service import CatalogService
+from app.infra.db.unit_of_work import UnitOfWork
+from app.kernel.ids import OrganizationId
+from app.kernel.periods import Period
+from app.pricing.domain import Tokens
+from app.usage.domain import Meters
+from app.usage.errors import UsageUnpriced
+from app.usage.repository.costs import CostRepository
+from app.usage.service.archive import ArchivedMonths
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLine:
+    """What one metric's events of one model add up to; provider and model are `''` for none."""
+
+    metric: str
+    provider: str
+    model: str
+    events: int
+    quantity: Decimal
+    tokens: Tokens
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedUsage:
+    """A period's usage for rating. Voided events are in none of it."""
+
+    period: Period
+    lines: Sequence[ClosedLine]
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return sum((line.cost_usd for line in self.lines), Decimal(0))
+
+    def quantity(self, metric: str) -> Decimal:
+        """What events of *metric* add up to."""
+        return sum((line.quantity for line in self.lines if line.metric == metric), Decimal(0))
+
+
+class UsageClosing:
+    """Adds up the events themselves in one snapshot: an invoice rests on what happened, and a
+    price that is missing stops it (rule 4) rather than making part of it free."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        costs: CostRepository,
+        catalogs: CatalogService,
+        archived: ArchivedMonths,
+    ) -> None:
+        self._work = work
+        self._costs = costs
+        self._archived = archived
+        self._meters = Meters(catalogs.active)
+
+    async def figures(self, organization_id: OrganizationId, period: Period) -> ClosedUsage:
+        """The totals of *period* by metric, model and token role.
+
+        Raises `UsageUnpriced`, which names the models, while anything in it waits for a price,
+        and `EventArchived` when its events have left the database.
+        Events that arrive later are not in it; they belong on the next invoice.
+        """
+        async with self._work.begin(organization_id):
+            await self._archived.refuse(period.start, period.end)
+            rows = await self._costs.closing(organization_id, period.start, period.end)
+        waiting: dict[tuple[str, str], int] = {}
+        lines: list[ClosedLine] = []
+        for event_type, provider, model, events, unpriced, *sums in rows:
+            if unpriced:
+                waiting[provider, model] = waiting.get((provider, model), 0) + unpriced
+            quantity, tokens_in, cached, written, tokens_out, reasoning, cost = sums
+            lines.append(
+                ClosedLine(
+                    metric=self._metric(event_type),
+                    provider=provider,
+                    model=model,
+                    events=events,
+                    quantity=Decimal(quantity),
+                    tokens=Tokens(
+                        int(tokens_in - cached - written),
+                        int(cached),
+                        int(written),
+                        int(tokens_out),
+                        int(reasoning),
+                    ),
+                    cost_usd=Decimal(cost),
+                )
+            )
+        if waiting:
+            raise UsageUnpriced(
+                events=sum(waiting.values()),
+                models=[
+                    {"provider": provider, "model": model, "events": count}
+                    for (provider, model), count in sorted(waiting.items())
+                ],
+            )
+        return ClosedUsage(period, lines)
+
+    def _metric(self, event_type: str) -> str:
+        """The catalog's name for it; a type that the catalog has dropped keeps its own."""
+        found = self._meters.event_type_of
+        return next((metric for metric, name in found.items() if name == event_type), event_type)
