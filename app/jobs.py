@@ -14,6 +14,7 @@ from app.infra.jobs.worker import Handler, Payload, Worker
 from app.kernel.clock import Clock
 from app.notifications import jobs as notifications
 from app.schedule import SCHEDULE
+from app.sinks import jobs as sinks
 from app.subscriptions import jobs as subscriptions
 from app.usage import jobs as usage
 from app.webhooks import jobs as webhooks
@@ -25,6 +26,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     auth.JOBS,
     subscriptions.JOBS,
     usage.JOBS,
+    sinks.JOBS,
     webhooks.JOBS,
     notifications.JOBS,
 )

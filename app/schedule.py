@@ -11,6 +11,8 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("usage.make_partitions", "10 3 * * *"),
     Scheduled("usage.fold_hours", "40 3 * * *"),
     Scheduled("usage.fold_all_hours", "40 4 1 * *"),
+    Scheduled("sinks.tell_lago", "* * * * *"),
+    Scheduled("sinks.put_counters", "* * * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

@@ -9,6 +9,7 @@ from app.invoices import models as invoices
 from app.notifications import models as notifications
 from app.organizations import models as organizations
 from app.pricing import models as pricing
+from app.sinks import models as sinks
 from app.subscriptions import models as subscriptions
 from app.usage import models as usage
 from app.users import models as users
@@ -32,7 +33,10 @@ PLATFORM_TABLES: dict[str, str] = {
     invoices.InvoiceNumberCounter.__tablename__: "a series of numbers is the seller's",
     notifications.PersonalNotice.__tablename__: "a person's account belongs to no organization",
     rate_limit.RateLimitCounter.__tablename__: "an address has no tenant before it signs in",
+    sinks.Sink.__tablename__: "a deployment has its sinks, not a customer",
     usage.UsageArchive.__tablename__: "a month of events is everybody's",
+    usage.UsageFeed.__tablename__: "a deployment has its sinks, not a customer",
+    usage.UsageNote.__tablename__: "one flush records for many organizations",
     webhooks.StripeEvent.__tablename__: "an event has no tenant until it is handled",
 }
 """Tables that belong to no organization, each with the reason (architecture 8)."""

@@ -16,7 +16,9 @@ from app.audit import wiring as audit
 from app.auth import wiring as auth
 from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
+from app.gateways.lago import wiring as lago
 from app.gateways.mail import wiring as mail
+from app.gateways.redis import wiring as redis
 from app.gateways.stripe import wiring as stripe
 from app.infra.db.engine import Sessions, create_engine, create_sessions
 from app.infra.db.signals import Signals
@@ -35,6 +37,7 @@ from app.notifications import wiring as notifications
 from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
 from app.pricing import wiring as pricing
+from app.sinks import wiring as sinks
 from app.subscriptions import wiring as subscriptions
 from app.usage import wiring as usage
 from app.users import wiring as users
@@ -67,6 +70,8 @@ def _plan_advice(services: Services) -> None:
 FEATURES: tuple[Register, ...] = (
     mail.register,
     stripe.register,
+    lago.register,
+    redis.register,
     audit.register,
     catalog.register,
     _plan_advice,
@@ -75,6 +80,7 @@ FEATURES: tuple[Register, ...] = (
     auth.register,
     pricing.register,
     usage.register,
+    sinks.register,
     invoices.register,
     subscriptions.register,
     webhooks.register,

@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     seller_email: str | None = Field(None, validation_alias="ARAGORA_SELLER_EMAIL")
     seller_tax_id: str | None = Field(None, validation_alias="ARAGORA_SELLER_TAX_ID")
 
+    # Who else is told what was used
+    lago_api_url: str | None = Field(None, validation_alias="LAGO_API_URL")
+    lago_api_key: SecretStr | None = Field(None, validation_alias="LAGO_API_KEY")
+    redis_url: SecretStr | None = Field(None, validation_alias="REDIS_URL")
+
     # Payment
     payment_grace_days: int = Field(10, ge=0, le=90, validation_alias="ARAGORA_PAYMENT_GRACE_DAYS")
     dispute_policy: Literal["keep", "suspend"] = Field(
@@ -154,6 +159,12 @@ class Settings(BaseSettings):
             ]
             if missing:
                 raise ValueError(f"production needs {' and '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _lago_is_whole(self) -> Self:
+        if (self.lago_api_url is None) != (self.lago_api_key is None):
+            raise ValueError("LAGO_API_URL and LAGO_API_KEY belong together")
         return self
 
     @property

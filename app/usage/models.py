@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Date,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Numeric,
     SmallInteger,
@@ -137,6 +138,30 @@ class UsageArchive(PlatformTable):
     detached_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
     manifest: Mapped[dict[str, Any] | None]
+
+
+class UsageFeed(PlatformTable):
+    """Somebody outside who is told what was recorded; there is a trigger for each."""
+
+    __tablename__ = "usage_feeds"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    read_at: Mapped[datetime]
+
+
+class UsageNote(PlatformTable):
+    """What one statement recorded or changed, for one feed, until the feed has passed it on."""
+
+    __tablename__ = "usage_notes"
+    __table_args__ = (Index("ix_usage_notes_feed", "feed", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    feed: Mapped[str]
+    organization_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    event_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
+    months: Mapped[list[str] | None] = mapped_column(ARRAY(Text()))
+    leased_until: Mapped[datetime | None]
 
 
 class UsageHour(_Keyed):

@@ -14,6 +14,7 @@ from app.pricing.service import PriceService
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.costs import CostRepository
 from app.usage.repository.export import ExportRepository
+from app.usage.repository.feeds import FeedRepository
 from app.usage.repository.folding import FoldingRepository
 from app.usage.repository.partitions import PartitionRepository
 from app.usage.repository.reading import UsageRepository
@@ -25,6 +26,7 @@ from app.usage.service.closing import UsageClosing
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.costs import CostReports
 from app.usage.service.export import UsageExports
+from app.usage.service.feeds import UsageFeeds
 from app.usage.service.folding import Folding
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
@@ -73,6 +75,7 @@ def register(services: Services) -> None:
             clock,
         ),
     )
+    services.add(UsageFeeds, UsageFeeds(work, FeedRepository(work), clock))
     services.add(Folding, Folding(work, FoldingRepository(work), clock))
     services.add(UsageExports, UsageExports(work, ExportRepository(work), archived, clock))
     services.add(

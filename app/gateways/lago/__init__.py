@@ -1,0 +1,1 @@
+"""Lago: billing on usage, for those who have it; it takes events and is never asked for any."""

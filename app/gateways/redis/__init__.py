@@ -1,0 +1,1 @@
+"""Redis: counters for readers that want them there; Postgres stays the truth."""

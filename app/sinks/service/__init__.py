@@ -1,0 +1,1 @@
+"""Each sink, and when it is tried."""
