@@ -8,20 +8,23 @@ from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from app.infra.http.idempotency import IdempotencyKeyMalformed
 from app.infra.http.provide import Services
 from app.kernel.ids import MalformedId, decode_id
 from app.kernel.principal import Permission, Principal
+from app.usage.answers import recorded_json
 from app.usage.errors import ReservationNotFound
 from app.usage.reservation_wire import (
     amounts_json,
     caller_of,
+    read_commit,
     read_reservation,
     reservation_json,
 )
 from app.usage.service.reservations import Reservations
+from app.usage.service.settling import Settling
 
 _MAX_KEY = 255
 _HEADER = b"idempotency-key"
@@ -48,6 +51,7 @@ async def reserve(
     except ValidationError as error:
         raise faults(error) from None
     grant = await services[Reservations].reserve(organization_id, asked, caller_of(principal))
+    services[Settling].remember(grant.held)
     # A repeat has the first answer, whatever has become of the reservation since.
     shown = reservation_json(grant.held, "granted")
     if grant.is_repeat:
@@ -55,6 +59,38 @@ async def reserve(
         for amount in shown["amounts"]:
             amount.update(remaining=amount["granted"], returned="0", committed="0", overshoot="0")
     return Answer(201, to_json(shown), grant.is_repeat)
+
+
+async def commit(
+    services: Services,
+    principal: Principal,
+    headers: Mapping[bytes, bytes],
+    name: str,
+    body: bytes,
+) -> Answer:
+    """Record an event and settle its reservation."""
+    principal.require(Permission.USAGE_WRITE)
+    organization_id = principal.organization
+    settling = services[Settling]
+    named = reservation_id(name)
+    plan = await settling.plan(organization_id, named)
+    try:
+        event, is_final = read_commit(body, key_of(headers), plan.metric, plan.labels)
+    except ValidationError as error:
+        raise faults(error) from None
+    settled = await settling.commit(
+        organization_id,
+        named,
+        event,
+        is_final=is_final,
+        backfill=principal.is_operator,
+        api_key_id=principal.api_key_id,
+    )
+    shown = reservation_json(settled.held)
+    shown["event"] = from_json(recorded_json(event.key, settled.recorded))
+    shown["returned"] = amounts_json(settled.held, "returned")
+    shown["overshoot"] = amounts_json(settled.held, "overshoot")
+    return Answer(200, to_json(shown))
 
 
 async def release(services: Services, principal: Principal, name: str) -> Answer:

@@ -15,8 +15,8 @@ from app.infra.http.schemas import PageOut, Paging
 from app.kernel.principal import Permission, Principal
 from app.usage import reservation_hot as hot
 from app.usage.holding import Held
-from app.usage.reservation_schemas import ReleasedOut, ReservationId, ReservationOut
-from app.usage.reservation_wire import RESERVE, reservation_json
+from app.usage.reservation_schemas import CommittedOut, ReleasedOut, ReservationId, ReservationOut
+from app.usage.reservation_wire import COMMIT, RESERVE, reservation_json
 from app.usage.service.reservations import Reservations
 
 writing = APIRouter(prefix="/usage/reservations", tags=["usage"], route_class=HotRoute)
@@ -82,6 +82,36 @@ async def reserve_usage(request: Request) -> Response:
     headers = dict(reversed(request.scope["headers"]))
     services = request.app.state.services
     return _response(await hot.reserve(services, principal, headers, await request.body()))
+
+
+@writing.post(
+    "/{reservation_id}/commit",
+    status_code=200,
+    response_model=CommittedOut,
+    dependencies=[needs(Permission.USAGE_WRITE)],
+    openapi_extra={
+        **_document(
+            COMMIT,
+            answer={"value": {"id": "debate-42-round-1", "tokens_in": 1480, "tokens_out": 812}},
+            part={"value": {"id": "part-1", "tokens_out": 200, "final": False}},
+        ),
+        "parameters": [_ID],
+    },
+)
+async def commit_reservation(request: Request) -> Response:
+    """Record what was really used, as `POST /usage/events` does, and settle the reservation.
+
+    What the event does not say, the reservation did. What was not used goes back; more than was
+    held is recorded too and reported as `overshoot`. With `final: false` the event draws on the
+    hold and the reservation goes on, for answers that are streamed. The same event again changes
+    nothing. After its expiry the event is recorded and all of it is overshoot; after a release, or
+    a commit by another event, it is a 409 and nothing is recorded.
+    """
+    principal = await current_principal(request)
+    headers = dict(reversed(request.scope["headers"]))
+    name = request.path_params["reservation_id"]
+    services = request.app.state.services
+    return _response(await hot.commit(services, principal, headers, name, await request.body()))
 
 
 @writing.post(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
@@ -15,9 +16,10 @@ from typing_extensions import TypedDict
 from app.kernel.ids import MalformedId, decode_id, encode_id
 from app.kernel.principal import Permission, Principal
 from app.kernel.rates import plain
+from app.usage.domain import NewEvent
 from app.usage.holding import COST, DEFAULT_TTL, LONGEST_TTL, Caller, Held, Labels, NewReservation
 from app.usage.schemas import rfc3339, whole_or_text
-from app.usage.wire import Count, Name, RowMalformed
+from app.usage.wire import Count, EventIn, Name, RowMalformed, event_of
 
 _LONGEST = int(LONGEST_TTL.total_seconds())
 
@@ -36,6 +38,12 @@ ParentId = Annotated[
     BeforeValidator(_parent),
     WithJsonSchema({"type": "string", "pattern": "^res_[0-7][0-9a-hjkmnp-tv-z]{25}$"}),
 ]
+
+
+class CommitIn(EventIn, total=False):
+    """The event of a call that was reserved for. What it does not say, the reservation did."""
+
+    final: bool | None
 
 
 class ReserveIn(TypedDict, total=False):
@@ -60,6 +68,7 @@ class ReserveIn(TypedDict, total=False):
     ttl_seconds: Annotated[int, Field(ge=1, le=_LONGEST)] | None
 
 
+COMMIT = TypeAdapter(CommitIn)
 RESERVE = TypeAdapter(ReserveIn)
 
 
@@ -94,6 +103,22 @@ def read_reservation(body: bytes, caller: str, key: str | None) -> NewReservatio
         None if key is None else _digest(f"{caller}\n{key}".encode()),
         _digest(to_json({name: _plain(given[name]) for name in sorted(given)})),
     )
+
+
+def read_commit(
+    body: bytes, fallback_id: str | None, event_type: str | None, labels: Labels
+) -> tuple[NewEvent, bool]:
+    """The event, with what the reservation said where it says nothing, and whether it is final.
+
+    Raises `ValidationError` for its shape and refusals for what is wrong with its figures.
+    """
+    row: dict[str, Any] = dict(COMMIT.validate_json(body))
+    is_final = row.pop("final", None) is not False
+    said = {"type": event_type, **asdict(labels)}
+    for name, value in said.items():
+        if row.get(name) is None:
+            row[name] = value
+    return event_of(cast("EventIn", row), fallback_id), is_final
 
 
 def caller_of(principal: Principal) -> Caller:

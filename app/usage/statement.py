@@ -39,3 +39,26 @@ RESERVE_CALL = _call("usage_reserve", 29)
 GIVE_BACK_CALL = "select usage_give_back($1, $2, $3, $4)"
 
 EXPIRE_CALL = "select usage_expire($1, $2, $3)"
+
+
+def _settle_call() -> str:
+    first = len(ARGUMENTS)
+    # An event that must be refused makes the recording stand still: no price book has this version.
+    recording = [f"${n}" for n in range(1, first + 1)]
+    version = next(n for n, (name, _) in enumerate(ARGUMENTS) if name == "p_price_version")
+    recording[version] = f"case when b.is_clear then {recording[version]} else -1 end"
+    locking = ", ".join(f"${first + n}" for n in range(1, 15))
+    return f"""
+        select r.*, b.is_clear, b.refusals, s.settled, s.held_after
+        from usage_settle_lock({locking}) as b
+        cross join lateral usage_record({", ".join(recording)}) as r
+        cross join lateral usage_settle(
+            ${first + 15}, r.state, r.repeated, r.stored_hashes, b.known, ${first + 1},
+            ${first + 2}, ${first + 4}, ${first + 16}, ${first + 17}, ${first + 12},
+            ${first + 13}, ${first + 14}
+        ) as s
+    """
+
+
+SETTLE_CALL = _settle_call()
+"""Recording and settling in one statement; see `ddl.settle`."""

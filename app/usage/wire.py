@@ -87,7 +87,7 @@ def read_event(body: bytes, fallback_id: str | None) -> NewEvent:
 
     Raises `ValidationError` for its shape and refusals for what is wrong with its figures.
     """
-    return _event(EVENT.validate_json(body), fallback_id)
+    return event_of(EVENT.validate_json(body), fallback_id)
 
 
 def read_batch(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingError]]:
@@ -107,7 +107,7 @@ def read_batch(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingEr
 
 def read_cloud_event(body: bytes) -> NewEvent:
     """One CloudEvent. Raises as `read_event`, and `CloudEventMalformed`."""
-    return _event(EVENT.validate_json(to_json(cloudevents.native(_ANYTHING.validate_json(body)))))
+    return event_of(EVENT.validate_json(to_json(cloudevents.native(_ANYTHING.validate_json(body)))))
 
 
 def read_cloud_events(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingError]]:
@@ -124,7 +124,7 @@ def _apart(
         named = row.get("id") if isinstance(row, dict) else None
         ids.append(named[:255] if isinstance(named, str) else None)
         try:
-            events.append(_event(EVENT.validate_json(to_json(convert(row)))))
+            events.append(event_of(EVENT.validate_json(to_json(convert(row)))))
         except BillingError as refusal:
             events.append(refusal)
         except ValidationError as error:
@@ -136,12 +136,13 @@ def _apart(
 
 def _attempt(row: EventIn) -> NewEvent | BillingError:
     try:
-        return _event(row)
+        return event_of(row)
     except BillingError as refusal:
         return refusal
 
 
-def _event(row: EventIn, fallback_id: str | None = None) -> NewEvent:
+def event_of(row: EventIn, fallback_id: str | None = None) -> NewEvent:
+    """The event that a row of the right shape means. Raises what is wrong with its figures."""
     given: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
     key = given.pop("id", None) or fallback_id
     if key is None:

@@ -33,6 +33,7 @@ from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
 from app.usage.service.recount import WindowRecount
 from app.usage.service.reservations import Reservations
+from app.usage.service.settling import Settling
 from app.usage.service.spend_limits import SpendLimits
 from app.usage.service.spend_notices import SpendNotices
 from app.usage.service.standing import Standings
@@ -95,14 +96,20 @@ def register(services: Services) -> None:
         ),
     )
 
+    settling = services.add(
+        Settling, Settling(services[URL], ingest, reservations, prices, tenants, clock)
+    )
+
     async def start() -> None:
         await partitions.make()
         await ingest.open()
         await reservations.open()
+        await settling.open()
         await standings.open()
 
     async def stop() -> None:
         await reservations.close()
+        await settling.close()
         await ingest.close()
         await standings.close()
         await notices.finish()

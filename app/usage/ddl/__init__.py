@@ -12,6 +12,7 @@ from app.usage.ddl.holds import EXPIRE, GIVE_BACK, HOLD_FREE, HOLD_LOCK, HOLD_RE
 from app.usage.ddl.measures import MEASURES_COUNT, MEASURES_FIT
 from app.usage.ddl.record import RECORD
 from app.usage.ddl.reserve import RESERVE
+from app.usage.ddl.settle import SETTLE, SETTLE_LOCK
 from app.usage.ddl.spend import PERIOD_END, PERIOD_START, SPEND_LOCK, SPEND_POST
 
 DEFAULT_PARTITION = """
@@ -32,6 +33,8 @@ FUNCTIONS = {
     "usage_expire": EXPIRE,
     "usage_measures_fit": MEASURES_FIT,
     "usage_measures_count": MEASURES_COUNT,
+    "usage_settle_lock": SETTLE_LOCK,
+    "usage_settle": SETTLE,
     "usage_record": RECORD,
 }
 

@@ -53,6 +53,16 @@ begin
         end if;
     end loop;
 
+    insert into spend as s (organization_id, limit_id, period_start, posted, held, announced)
+    select l.o, l.id, l.st, 0, 0, 0
+    from unnest(l_organization_id, l_limit_id, l_period_start) as l (o, id, st)
+    where not exists (
+        select from spend k
+        where k.organization_id = l.o and k.limit_id = l.id and k.period_start = l.st
+    )
+    order by 1, 2, 3
+    on conflict do nothing;
+
     perform
     from spend s
     join (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
@@ -172,6 +172,18 @@ class Flush:
             self._enforced.append((number, None, None))
         return counted
 
+    @property
+    def counters(self) -> Sequence[Counter]:
+        """Every counter that the flush moves, in the order in which they are locked."""
+        return self._counters
+
+    def taken(self) -> list[str]:
+        """What each event takes of what may be held for it, as JSON: cost as `$`, and metrics."""
+        return [
+            f'{{"$":"{cost or 0}e-{COST_SCALE}"{"," if len(counted) > 2 else ""}{counted[1:]}'
+            for cost, counted in zip(self._costs, self._counted, strict=True)
+        ]
+
     def arguments(self, now: datetime) -> list[Any]:
         """The statement's arguments, in the order of `ddl.columns.ARGUMENTS`."""
         separator = SEPARATOR
@@ -232,7 +244,7 @@ class Flush:
             [event.request_type for event in events],
             [event.user_id for event in events],
             [event.workspace for event in events],
-            [],
+            [None if item.reservation is None else item.reservation.id for item in items],
         )
         hours = self._summed(
             lambda each: (
@@ -318,7 +330,7 @@ class Flush:
                 found[key] = added(found.get(key, 0), each.sums.quantity)
         return found
 
-    def answers(self, row: asyncpg.Record, meters: Meters) -> Answers:
+    def answers(self, row: asyncpg.Record | Mapping[str, Any], meters: Meters) -> Answers:
         used, held = row["used"] or (), row["held"] or ()
         repeated = dict(
             zip(

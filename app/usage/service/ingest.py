@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -158,6 +159,24 @@ class UsageIngest:
             # Somebody's plan or a price has changed since this process read it.
             await self._tenants.refresh(organizations)
             await self._prices.refresh()
+        return self.answered(call, row)
+
+    def answered(
+        self, call: Flush, row: asyncpg.Record | Mapping[str, Any]
+    ) -> Sequence[Recorded | BillingError]:
+        """What became of each event of a flush that was written; starts what follows from it."""
         answers = call.answers(row, self._meters)
         self._notices.look_at(answers.quotas)
         return answers.each
+
+    def prepare(
+        self,
+        organization_id: OrganizationId,
+        event: NewEvent,
+        *,
+        backfill: bool,
+        api_key_id: UUID | None,
+    ) -> Submission:
+        """An event on its way that somebody else writes. Raises what refuses it."""
+        now = self._clock.now()
+        return self._submission(organization_id, event, now, False, backfill, api_key_id)

@@ -16,6 +16,14 @@ from app.usage.domain import Meter, NewEvent, Quota, amount_of
 from app.usage.service.classes import COST_SCALE
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationUse:
+    """The reservation that an event draws on; a final event gives back what is left of it."""
+
+    id: UUID
+    is_final: bool
+
+
 @dataclass(slots=True)
 class Submission:
     """An event on its way to the database. Its id is made once, so a second flush repeats it.
@@ -33,6 +41,7 @@ class Submission:
     payload_hash: str
     enforce: bool
     api_key_id: UUID | None = None
+    reservation: ReservationUse | None = None
 
 
 class Recorded:
