@@ -50,6 +50,18 @@ class Sums:
         else:
             self.cost += cost
 
+    def figures(self) -> tuple[object, ...]:
+        """As the columns of a rollup hold them."""
+        return (
+            self.events,
+            self.quantity,
+            self.tokens_in,
+            self.tokens_out,
+            self.cached,
+            f"{self.cost}e-{COST_SCALE}",
+            self.unpriced,
+        )
+
     def add(self, other: Sums) -> None:
         self.events += other.events
         self.quantity = added(self.quantity, other.quantity)
@@ -58,6 +70,11 @@ class Sums:
         self.cached += other.cached
         self.cost += other.cost
         self.unpriced += other.unpriced
+
+
+def taken_json(cost: int | None, counted: str) -> str:
+    """What an event takes of what is held: `$` for its cost, beside the metrics it counted."""
+    return f'{{"$":"{cost or 0}e-{COST_SCALE}"{"," if len(counted) > 2 else ""}{counted[1:]}'
 
 
 def added(one: int | Decimal, other: int | Decimal) -> int | Decimal:

@@ -28,6 +28,7 @@ from app.usage.service.classes import (
     added,
     month_of,
     price_ids,
+    taken_json,
     whole_prices,
 )
 from app.usage.service.columns import SEPARATOR, Columns
@@ -179,10 +180,8 @@ class Flush:
 
     def taken(self) -> list[str]:
         """What each event takes of what may be held for it, as JSON: cost as `$`, and metrics."""
-        return [
-            f'{{"$":"{cost or 0}e-{COST_SCALE}"{"," if len(counted) > 2 else ""}{counted[1:]}'
-            for cost, counted in zip(self._costs, self._counted, strict=True)
-        ]
+        pairs = zip(self._costs, self._counted, strict=True)
+        return [taken_json(cost, counted) for cost, counted in pairs]
 
     def arguments(self, now: datetime) -> list[Any]:
         """The statement's arguments, in the order of `ddl.columns.ARGUMENTS`."""
@@ -257,12 +256,12 @@ class Flush:
         )
         columns.rows(
             HOURS,
-            [(self._organizations[key[0]].hex, *key[1:], *_figures(sums)) for key, sums in hours],
+            [(self._organizations[key[0]].hex, *key[1:], *sums.figures()) for key, sums in hours],
         )
         columns.rows(
             DAYS,
             [
-                (self._organizations[key[0]].hex, *key[1:], *_figures(sums))
+                (self._organizations[key[0]].hex, *key[1:], *sums.figures())
                 for key, sums in sorted(self._days.items(), key=itemgetter(0))
             ],
         )
@@ -390,18 +389,6 @@ class Flush:
         quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
         plan = self._counting[item.organization_id].tenant.plan
         return quota_exceeded(quota, amount, plan, meters)
-
-
-def _figures(sums: Sums) -> tuple[Any, ...]:
-    return (
-        sums.events,
-        sums.quantity,
-        sums.tokens_in,
-        sums.tokens_out,
-        sums.cached,
-        f"{sums.cost}e-{COST_SCALE}",
-        sums.unpriced,
-    )
 
 
 def _without_counter(item: Submission, window: Any) -> Quota:
