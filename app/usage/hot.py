@@ -43,7 +43,11 @@ async def _record_event(services: Services, request: HotRequest) -> HotAnswer:
     except ValidationError as error:
         raise RequestValidationError(_faults(error)) from None
     (answer,) = await services[UsageIngest].record(
-        organization_id, [event], enforce=enforce, backfill=principal.is_operator
+        organization_id,
+        [event],
+        enforce=enforce,
+        backfill=principal.is_operator,
+        api_key_id=principal.api_key_id,
     )
     if isinstance(answer, BillingError):
         raise answer
@@ -63,7 +67,11 @@ async def _record_batch(services: Services, request: HotRequest) -> HotAnswer:
     except ValidationError as error:
         raise RequestValidationError(_faults(error)) from None
     answers = await services[UsageIngest].record(
-        organization_id, events, enforce=enforce, backfill=principal.is_operator
+        organization_id,
+        events,
+        enforce=enforce,
+        backfill=principal.is_operator,
+        api_key_id=principal.api_key_id,
     )
     return 200, batch_json(names, answers)
 

@@ -23,6 +23,7 @@ from app.pricing.normalizer import RawUsageMismatch, read_usage
 from app.usage import cloudevents
 from app.usage.domain import NewEvent
 from app.usage.errors import EventIdMissing
+from app.usage.quick import quick_batch, quick_event
 
 MAX_BATCH = 1_000
 
@@ -87,7 +88,7 @@ def read_event(body: bytes, fallback_id: str | None) -> NewEvent:
 
     Raises `ValidationError` for its shape and refusals for what is wrong with its figures.
     """
-    return event_of(EVENT.validate_json(body), fallback_id)
+    return quick_event(body, fallback_id) or event_of(EVENT.validate_json(body), fallback_id)
 
 
 def read_batch(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingError]]:
@@ -95,6 +96,9 @@ def read_batch(body: bytes) -> tuple[list[str | None], list[NewEvent | BillingEr
 
     Raises `ValidationError` when the batch itself has another shape.
     """
+    quick = quick_batch(body)
+    if quick is not None:
+        return quick[0], [*quick[1]]
     try:
         rows: Sequence[Any] = BATCH.validate_json(body)["events"]
     except ValidationError as error:
@@ -152,6 +156,9 @@ def event_of(row: EventIn, fallback_id: str | None = None) -> NewEvent:
     quantity = given.get("quantity")
     if quantity is not None:
         given["quantity"] = quantity = quantity.normalize()
+    latency = given.get("latency_ms")
+    if latency is not None:
+        given["latency_ms"] = latency.normalize()
     raw_usage = given.get("raw_usage")
     if raw_usage is not None:
         _take_counts(given, raw_usage)
