@@ -113,7 +113,10 @@ async def main() -> None:
     found = {name: medians(each) for name, each in samples.items()}
     about = report.about(bench, samples, arguments.workers)
     failed = [f"**Failed** runs: {'; '.join(bench.failures)}."] if bench.failures else []
-    text = "\n\n".join([about, *failed, report.targets(found), report.figures(cases, found)])
+    parts = (report.targets, report.standing, report.costs)
+    text = "\n\n".join(
+        [about, *failed, *(part(found) for part in parts), report.figures(cases, found)]
+    )
     print(text)
     if not arguments.no_write and arguments.only is None:
         report.write(text)

@@ -52,10 +52,14 @@ class Bench:
         connections: int,
         expected: frozenset[int] = frozenset({200}),
         events_per_request: int = 1,
+        units: int | None = None,
         keep_bodies: bool = False,
         follow: Follow | None = None,
     ) -> tuple[Sample, Load]:
-        """Send the requests and measure. Raises `Failed` at an unexpected answer."""
+        """Send the requests and measure. Raises `Failed` at an unexpected answer.
+
+        *units* is what a rate counts, where that is not the events sent.
+        ."""
         load = Load()
 
         async def work() -> tuple[float, Sequence[float]]:
@@ -69,7 +73,8 @@ class Bench:
             )
             return load.elapsed, load.latencies
 
-        sample = await measured(here, [server.pid], work, units=len(requests) * events_per_request)
+        counted = units or len(requests) * events_per_request
+        sample = await measured(here, [server.pid], work, units=counted)
         if not set(load.statuses) <= expected:
             raise Failed(f"answers {dict(load.statuses)} where {set(expected)} were expected")
         return sample, load

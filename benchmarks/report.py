@@ -20,6 +20,9 @@ def about(bench: Bench, samples: Mapping[str, Sequence[Sample]], workers: int) -
     """When, on what, how often, and whether what was acknowledged was there."""
     runs = max((len(each) for each in samples.values()), default=0)
     busy = [sample.others_cores for each in samples.values() for sample in each] or [0.0]
+    client = max(
+        (each.client_us * each.rate / 1e6 for runs in samples.values() for each in runs), default=0
+    )
     scale = "" if bench.scale == 1 else f" at scale {bench.scale:g}"
     processes = "" if workers == 1 else f" The service ran in {workers} processes."
     version = bench.fast.database.version
@@ -28,7 +31,7 @@ def about(bench: Bench, samples: Mapping[str, Sequence[Sample]], workers: int) -
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: medians of {runs} interleaved runs{scale}. "
         f"{machine.facts(version)}, shared by client, service and database; fsync and "
         f"synchronous_commit on. Others used {median(busy):.1f} of these cores meanwhile (at worst "
-        f"{max(busy):.1f}).{processes}{stored} {bench.acknowledged:,} events acknowledged, each "
+        f"{max(busy):.1f}), the client at most {client:.1f}.{processes}{stored} {bench.acknowledged:,} events acknowledged, each "
         f"found by its id among {bench.stored:,} rows that add up to every rollup."
     )
 
@@ -39,6 +42,48 @@ def targets(found: Mapping[str, Sample]) -> str:
     for target in TARGETS:
         value, verdict = target.verdict(found)
         lines.append(f"| {target.measure} | {target.wanted} | {value} | {verdict} |")
+    return "\n".join(lines)
+
+
+def standing(found: Mapping[str, Sample]) -> str:
+    """How many targets are reached, and which are not."""
+    judged = [(target, target.is_reached(found)) for target in TARGETS]
+    missed = [target.measure for target, reached in judged if reached is False]
+    unknown = [target.measure for target, reached in judged if reached is None]
+    reached = len(judged) - len(missed) - len(unknown)
+    text = f"Of {len(judged)} targets {reached} are reached."
+    if missed:
+        text += f" **Not reached: {'; '.join(missed)}.**"
+    if unknown:
+        text += f" Not measured in this run: {'; '.join(unknown)}."
+    return text
+
+
+_COSTS = (
+    ("single-64", "A single event over HTTP, 64 at once"),
+    ("single-1", "A single event, nobody else asking"),
+    ("batch-100", "An event in a batch of 100"),
+    ("batch-1000", "An event in a batch of 1,000"),
+    ("consume-http", "A single event checked against a hard limit"),
+    ("reserve-commit", "A reservation with its commit"),
+    ("read-subscription", "A read of the subscription"),
+    ("read-quota", "A read of the quota"),
+    ("webhook", "A Stripe event"),
+    ("naive", "For comparison: the naive rival's event"),
+)
+
+
+def costs(found: Mapping[str, Sample]) -> str:
+    """What a deployment pays for each, and how many of them keep one core busy."""
+    lines = [
+        "| Cost of one | CPU ms, app + Postgres | a core does, per second | statements a request |",
+        "|---|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {words} | {sample.cpu_ms:.3f} | {1_000 / sample.cpu_ms:,.0f} | {sample.statements:.3f} |"
+        for name, words in _COSTS
+        if (sample := found.get(name)) is not None and sample.cpu_ms
+    ]
     return "\n".join(lines)
 
 

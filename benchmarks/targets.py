@@ -20,14 +20,20 @@ class Target:
     at_most: bool = False
     unit: str = "×"
 
-    def verdict(self, found: Medians) -> tuple[str, str]:
-        """The figure, and whether it is reached; "not measured" where a case is missing."""
+    def is_reached(self, found: Medians) -> bool | None:
+        """`None` where a case that it needs was not measured."""
         try:
             value = self.value(found)
         except (KeyError, ZeroDivisionError):
+            return None
+        return value <= self.goal if self.at_most else value >= self.goal
+
+    def verdict(self, found: Medians) -> tuple[str, str]:
+        """The figure, and what to say of it."""
+        reached = self.is_reached(found)
+        if reached is None:
             return "–", "not measured"
-        reached = value <= self.goal if self.at_most else value >= self.goal
-        return self.shown(value), "reached" if reached else "**not reached**"
+        return self.shown(self.value(found)), "reached" if reached else "**not reached**"
 
     @property
     def wanted(self) -> str:
@@ -115,11 +121,24 @@ TARGETS = (
         _rates("consume-http", "consume-locked"),
     ),
     Target(
-        "granted beyond the limit",
+        "events granted beyond the limit",
         0,
         lambda found: max(
             found[name].facts["overshoot"] for name in ("consume-direct", "consume-http")
         ),
+        at_most=True,
+        unit="",
+    ),
+    Target(
+        "reserve + commit pairs",
+        1_000,
+        lambda found: found["reserve-commit"].rate,
+        unit=" a second",
+    ),
+    Target(
+        "pairs granted beyond the limit",
+        0,
+        lambda found: found["reserve-commit"].facts["overshoot"],
         at_most=True,
         unit="",
     ),

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import batches, floors, large, quota, reads, singles, slow_disk, webhooks
+from benchmarks.cases import (
+    batches,
+    floors,
+    large,
+    quota,
+    reads,
+    reservations,
+    singles,
+    slow_disk,
+    webhooks,
+)
 from benchmarks.measured import Case
 
 CASES: tuple[Case, ...] = (
@@ -10,6 +20,7 @@ CASES: tuple[Case, ...] = (
     *singles.CASES,
     *batches.CASES,
     *quota.CASES,
+    *reservations.CASES,
     *reads.CASES,
     *webhooks.CASES,
     *slow_disk.CASES,

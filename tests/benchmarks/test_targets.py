@@ -28,6 +28,19 @@ def test_an_upper_bound_is_judged_the_other_way() -> None:
     assert CHEAP.wanted == "≤ 0.16 ms"
 
 
+def test_what_is_missed_is_named_and_so_is_what_was_not_measured() -> None:
+    found = {"single-64": QUICK, "naive": SLOW, "raw-1": replace(QUICK, p99_ms=0.1)}
+    text = report.standing(found)
+    assert text.startswith(f"Of {len(TARGETS)} targets 2 are reached. **Not reached: their p99")
+    assert "Not measured in this run: authentication" in text
+
+
+def test_costs_say_what_a_core_does() -> None:
+    assert report.costs({"single-64": QUICK}).splitlines()[2:] == [
+        "| A single event over HTTP, 64 at once | 0.150 | 6,667 | 0.000 |"
+    ]
+
+
 def test_what_is_missing_is_not_judged() -> None:
     assert FASTER.verdict({"ours": QUICK}) == ("–", "not measured")
     assert all(target.verdict({}) == ("–", "not measured") for target in TARGETS)
