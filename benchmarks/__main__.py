@@ -20,7 +20,7 @@ from benchmarks.cases import CASES
 from benchmarks.measured import Case, Failed, Sample, medians
 from benchmarks.setting import setting
 
-_PATIENCE_SECONDS = 14 * 60
+_PATIENCE_SECONDS = 13 * 60
 """No run begins that would end after this; what is too little is said in the report."""
 
 _LARGE = frozenset({"few", "many"})
