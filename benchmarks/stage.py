@@ -20,7 +20,7 @@ from benchmarks.tenants import Tenant, Tenants
 
 WEBHOOK_SECRET = "whsec_" + secrets.token_hex(16)
 _JWT_SECRET = secrets.token_hex(32)
-_USAGE = "usage_events, usage_keys, usage_hourly, usage_daily, usage_monthly, usage_counters"
+_USAGE = "usage_events, usage_keys, usage_hourly, usage_daily, usage_monthly, usage_counters, reservations"
 
 
 @dataclass

@@ -10,6 +10,7 @@ from benchmarks.cases.steady import introduce
 from benchmarks.client import request
 from benchmarks.floors.work import Task
 from benchmarks.measured import Case, Measure, Sample
+from benchmarks.tenants import Tenant
 
 _GRANTED_OR_NOT = frozenset({201, 402})
 _GRANTED = 201
@@ -70,17 +71,32 @@ async def locked_row(bench: Bench, run: int) -> Sample:
     return with_facts(sample, overshoot=load.statuses[_GRANTED] - limit)
 
 
-async def coalesced(bench: Bench, run: int) -> Sample:
-    """The service's own statement without HTTP: 1,000 callers wait, each for one debate."""
-    here = bench.fast
-    count = bench.count(30_000, least=1_000)
-    limit = _limit(count)
-    tenant = await here.tenants.take({"debates": limit})
-    url = here.environment["DATABASE_URL"]
-    task = Task("consume", url, "coalesced", run, str(tenant.id), count, connections=1_000)
-    sample = await bench.floor(here, [task])
-    found = await bench.check(here, {tenant.id: []}, exactly=False)
-    return with_facts(sample, overshoot=found.stored - limit)
+def coalesced(kind: str, count: int) -> Measure:
+    """Without HTTP: 1,000 callers wait, each for one debate of the same organization."""
+
+    async def measure(bench: Bench, run: int) -> Sample:
+        here = bench.fast
+        attempts = bench.count(count, least=1_000)
+        limit = _limit(attempts)
+        tenant = await here.tenants.take({"debates": limit})
+        url = here.environment["DATABASE_URL"]
+        task = Task(kind, url, kind, run, str(tenant.id), attempts, connections=1_000)
+        sample = await bench.floor(here, [task])
+        if kind.startswith("consume"):
+            await bench.check(here, {tenant.id: []}, exactly=False)
+        return with_facts(sample, overshoot=await _taken(bench, tenant) - limit)
+
+    return measure
+
+
+async def _taken(bench: Bench, tenant: Tenant) -> int:
+    """How much of the limit is used or held."""
+    connection = await bench.fast.database.connect()
+    try:
+        query = "select sum(used + held) from usage_counters where organization_id = $1"
+        return int(await connection.fetchval(query, tenant.id))
+    finally:
+        await connection.close()
 
 
 def redis(callers: int, *, pipelined: bool = False) -> Measure:
@@ -107,7 +123,24 @@ def redis(callers: int, *, pipelined: bool = False) -> Measure:
 CASES = (
     Case("consume-http", "enforced single event, 64 connections", over_http),
     Case("consume-locked", "rival: SELECT … FOR UPDATE a request", locked_row),
-    Case("consume-direct", "enforced events without HTTP, 1,000 callers", coalesced),
+    Case(
+        "consume-direct",
+        "enforced events without HTTP, 1,000 callers",
+        coalesced("consume", 30_000),
+    ),
+    Case(
+        "consume-alone",
+        "the enforcing statement alone, 1 connection",
+        coalesced("consume-alone", 30_000),
+    ),
+    Case(
+        "reserve-direct", "reservations without HTTP, 1,000 callers", coalesced("reserve", 30_000)
+    ),
+    Case(
+        "reserve-alone",
+        "the reserving statement alone, 1 connection",
+        coalesced("reserve-alone", 30_000),
+    ),
     Case("consume-redis", "rival: Redis with Lua, 64 connections, in memory", redis(64)),
     Case(
         "consume-redis-pipe",

@@ -17,17 +17,23 @@ from benchmarks.floors.work import Run, Task
 
 
 async def _ours(task: Task, stack: AsyncExitStack) -> Run:
-    from benchmarks.floors import ours
+    # Of the floors only these need the service, which takes a while to import.
+    from benchmarks.floors import ours, replay
 
-    return await (ours.consume if task.kind == "consume" else ours.record)(task, stack)
+    kinds = {
+        "record": ours.record,
+        "consume": ours.consume,
+        "reserve": ours.reserve,
+        "consume-alone": replay.consume,
+        "reserve-alone": replay.reserve,
+    }
+    return await kinds[task.kind](task, stack)
 
 
 _KINDS: dict[str, Callable[[Task, AsyncExitStack], Awaitable[Run]]] = {
     "insert": work.insert,
     "copy": copy.copy,
     "commit": work.commit,
-    "record": _ours,
-    "consume": _ours,
     "redis": redis.consume,
 }
 
@@ -35,7 +41,7 @@ _KINDS: dict[str, Callable[[Task, AsyncExitStack], Awaitable[Run]]] = {
 async def main() -> None:
     task = Task(**json.loads(sys.stdin.readline()))
     async with AsyncExitStack() as stack:
-        run = await _KINDS[task.kind](task, stack)
+        run = await _KINDS.get(task.kind, _ours)(task, stack)
         gc.collect()
         gc.freeze()
         print("ready", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from benchmarks.events import keys
 from benchmarks.floors import unnest
 
 Run = Callable[[], Awaitable[list[float]]]
+Step = Callable[[], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ async def timed(step: Awaitable[Any]) -> float:
     return time.perf_counter() - started
 
 
-async def share(steps: list[Callable[[], Awaitable[Any]]], callers: int) -> list[float]:
+async def share(steps: Sequence[Step], callers: int) -> list[float]:
     """Take the steps by that many callers at once, each of whom waits for its answer."""
     took: list[float] = []
     remaining = iter(steps)
