@@ -1,13 +1,17 @@
 """Providers' own usage objects, read into what the service counts.
 
 OpenAI counts cached tokens inside the prompt and reasoning inside the completion; Anthropic counts
-cache reads and writes beside the input; Gemini counts thoughts beside the candidates. A streamed
-response ends with a cumulative object, which is the one to send.
+cache reads and writes beside the input; Gemini counts thoughts beside the candidates.
+
+What a stream reports is cumulative with all three: each count stands for the whole response so
+far. OpenAI sends it once, at the end; Gemini with every chunk; Anthropic the input at the start
+and the output with each delta. So the last value of each count is the response's, and the usage
+objects of a stream in order say the same as that of the same response in one piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +41,44 @@ class TokenCounts:
     reasoning_tokens: int = 0
 
 
-def read_usage(raw: Mapping[str, Any]) -> TokenCounts:
-    """The counts of a provider's usage object, told by its members.
+def read_usage(raw: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> TokenCounts:
+    """The counts of a provider's usage object, told by its members; of a stream's in order.
 
-    Raises `RawUsageUnknown` for another shape and `RawUsageMismatch` when its total is not the
-    sum of its parts.
+    The object may be inside the response or the stream's event that carries it. Raises
+    `RawUsageUnknown` for another shape and `RawUsageMismatch` when its total is not the sum of
+    its parts.
     """
-    if "usageMetadata" in raw:
-        return read_usage(_mapping(raw, "usageMetadata"))
+    if not isinstance(raw, Mapping):
+        return _read(last_counts(raw))
+    return _read(_inside(raw))
+
+
+def last_counts(stream: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The last value of each count of a stream; events that carry no usage are passed over."""
+    found: dict[str, Any] = {}
+    for event in stream:
+        counts = _inside(event)
+        found |= {name: value for name, value in counts.items() if value is not None}
+    return found
+
+
+_AROUND = ("usage", "usageMetadata", "usage_metadata", "message", "response")
+"""Where a response or an event of a stream has its usage; a chunk before the last has none."""
+
+
+def _inside(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in _AROUND:
+        if name in raw:
+            return _inside(_mapping(raw, name))
+    return {} if _is_without_usage(raw) else raw
+
+
+def _is_without_usage(raw: Mapping[str, Any]) -> bool:
+    """Whether this is some other event of a stream, such as a piece of text."""
+    return "type" in raw or "choices" in raw or "candidates" in raw
+
+
+def _read(raw: Mapping[str, Any]) -> TokenCounts:
     if "promptTokenCount" in raw or "totalTokenCount" in raw:
         return _gemini(raw)
     if "prompt_tokens" in raw:
@@ -71,6 +105,9 @@ def _openai(raw: Mapping[str, Any], read: str, written: str) -> TokenCounts:
 def _anthropic(raw: Mapping[str, Any]) -> TokenCounts:
     cached = _count(raw, "cache_read_input_tokens")
     written = _count(raw, "cache_creation_input_tokens")
+    by_lifetime = _mapping(raw, "cache_creation")
+    if by_lifetime and written != sum(_count(by_lifetime, name) for name in by_lifetime):
+        raise RawUsageMismatch(what="cache_creation is not cache_creation_input_tokens")
     return _checked(
         TokenCounts(
             _count(raw, "input_tokens") + cached + written,

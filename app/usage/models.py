@@ -20,7 +20,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import PlatformTable, TenantTable
@@ -106,7 +106,7 @@ class UsageEvent(TenantTable):
     rounds: Mapped[int | None]
     latency_ms: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
     event_metadata: Mapped[dict[str, Any] | None] = mapped_column("metadata")
-    raw_usage: Mapped[dict[str, Any] | None]
+    raw_usage: Mapped[dict[str, Any] | list[Any] | None] = mapped_column(JSONB)
     window_start: Mapped[datetime]
     counted: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]

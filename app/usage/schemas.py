@@ -122,7 +122,7 @@ class UsageEventOut(OutputModel):
     rounds: int | None
     latency_ms: DecimalString | None
     metadata: dict[str, Any] | None
-    raw_usage: dict[str, Any] | None
+    raw_usage: dict[str, Any] | list[dict[str, Any]] | None
     voided_at: Instant | None
     void_reason: str | None
 

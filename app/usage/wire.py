@@ -27,6 +27,9 @@ from app.usage.quick import quick_batch, quick_event
 
 MAX_BATCH = 1_000
 
+MAX_STREAM = 1_000
+"""Usage objects of one streamed response; providers send a handful."""
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
 
@@ -47,7 +50,7 @@ class EventIn(TypedDict, total=False):
     cached_tokens: Count | None
     cache_write_tokens: Count | None
     reasoning_tokens: Count | None
-    raw_usage: Metadata | None
+    raw_usage: Metadata | Annotated[list[Metadata], Field(max_length=MAX_STREAM)] | None
     debate_id: Name | None
     agent: Name | None
     workspace: Name | None
@@ -199,8 +202,13 @@ def event_of(row: EventIn, fallback_id: str | None = None) -> NewEvent:
 _ONE = Decimal(1)
 
 
-def _take_counts(given: dict[str, Any], raw_usage: Mapping[str, Any]) -> None:
-    """Fill in the counts of a provider's usage object. What was sent beside it must agree."""
+def _take_counts(
+    given: dict[str, Any], raw_usage: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+) -> None:
+    """Fill in the counts of a provider's usage object, or of a stream's objects in order.
+
+    What was sent beside it must agree.
+    """
     for name, count in asdict(read_usage(raw_usage)).items():
         if given.setdefault(name, count) != count:
             raise RawUsageMismatch(what=f"{name} is {count} there")

@@ -262,3 +262,38 @@ def test_averages_are_rounded_once() -> None:
     assert average(Decimal(1), 3) == Decimal("0.333333333333")
     assert average(Decimal(2), 3) == Decimal("0.666666666667")
     assert average(Decimal(1), 0) is None
+
+
+async def test_a_streams_usage_costs_what_the_same_response_costs_in_one_piece(
+    service: Service,
+) -> None:
+    owner = await an_owner(service)
+    read = {
+        "input_tokens": 900,
+        "cache_read_input_tokens": 4_000,
+        "cache_creation_input_tokens": 100,
+    }
+    stream = [
+        {"type": "message_start", "message": {"usage": {**read, "output_tokens": 1}}},
+        {"type": "message_delta", "usage": {"output_tokens": 40}},
+        {"type": "message_delta", "usage": {"output_tokens": 250}},
+    ]
+    call = {"type": "tokens", "provider": "anthropic", "model": "claude-sonnet-4"}
+    await send(
+        owner,
+        [
+            {"id": "whole", **call, "raw_usage": {**read, "output_tokens": 250}},
+            {"id": "stream", **call, "raw_usage": stream},
+        ],
+    )
+    whole = await get(owner, "/usage/events/whole")
+    streamed = await get(owner, "/usage/events/stream")
+    assert streamed["raw_usage"] == stream
+    for name in ("tokens_in", "tokens_out", "cached_tokens", "cache_write_tokens", "cost_usd"):
+        assert streamed[name] == whole[name]
+    assert whole["cost_usd"] == "0.008025"
+    for wrong in ([], [{"type": "ping"}], [1], [{**read, "output_tokens": -1}]):
+        answer = await owner.client.post(
+            "/api/v1/usage/events", json={"id": "wrong", **call, "raw_usage": wrong}
+        )
+        assert answer.status_code == 422, answer.text
