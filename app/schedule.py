@@ -6,7 +6,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("platform.clean_up", "*/15 * * * *"),
     Scheduled("auth.forget_expired", "*/15 * * * *"),
     Scheduled("usage.expire_reservations", "* * * * *"),
-    Scheduled("usage.price_waiting", "*/15 * * * *"),
+    Scheduled("usage.alert_unpriced", "*/15 * * * *"),
     Scheduled("usage.announce_spend", "*/5 * * * *"),
     Scheduled("usage.make_partitions", "10 3 * * *"),
     Scheduled("usage.fold_hours", "40 3 * * *"),

@@ -11,6 +11,7 @@ from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.organizations.events import MemberInvited, MemberRemoved, QuotaWindowChanged
 from app.pricing.events import PricesAdded
+from app.usage.events import ModelUnpriced
 from app.users.events import EmailVerificationRequested
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
@@ -21,6 +22,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     MemberRemoved: ("auth.delete_keys_of_member",),
     QuotaWindowChanged: ("usage.place_again",),
     PricesAdded: ("usage.price_waiting",),
+    ModelUnpriced: ("notifications.model_unpriced",),
 }
 
 

@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a mail
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
     INVITE = "invite"
+    MODEL_UNPRICED = "model_unpriced"
 
 
 class NoticeState(StrEnum):

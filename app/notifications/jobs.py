@@ -8,6 +8,7 @@ from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId, UserId
 from app.notifications.service.notices import OrganizationNotices, PersonalNotices
+from app.notifications.service.operator_notices import OperatorNotices
 
 
 async def verify_email(payload: Payload, services: Services) -> None:
@@ -30,6 +31,16 @@ async def invite(payload: Payload, services: Services) -> None:
     )
 
 
+async def model_unpriced(payload: Payload, services: Services) -> None:
+    await services[OperatorNotices].tell_model_unpriced(
+        OrganizationId(UUID(payload["organization_id"])),
+        payload["provider"],
+        payload["model"],
+        payload["events"],
+        UUID(payload["fact_id"]),
+    )
+
+
 def _person(payload: Payload) -> tuple[UserId, UUID]:
     return UserId(UUID(payload["user_id"])), UUID(payload["fact_id"])
 
@@ -39,4 +50,5 @@ JOBS = {
     "notifications.reset_password": reset_password,
     "notifications.password_changed": password_changed,
     "notifications.invite": invite,
+    "notifications.model_unpriced": model_unpriced,
 }

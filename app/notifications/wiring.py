@@ -10,6 +10,7 @@ from app.notifications.rendering import Renderer
 from app.notifications.repository import NoticeRepository
 from app.notifications.service.delivery import Delivery
 from app.notifications.service.notices import OrganizationNotices, PersonalNotices
+from app.notifications.service.operator_notices import OperatorNotices
 from app.organizations.service import InviteService, OrganizationService
 from app.users.service import UserService
 
@@ -24,6 +25,7 @@ def register(services: Services) -> None:
         services[Clock],  # type: ignore[type-abstract]
     )
     services.add(PersonalNotices, PersonalNotices(delivery, users, services[OneTimeTokenService]))
+    services.add(OperatorNotices, OperatorNotices(delivery, users, services[OrganizationService]))
     services.add(
         OrganizationNotices,
         OrganizationNotices(

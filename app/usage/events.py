@@ -36,3 +36,13 @@ class SpendThresholdReached(Fact):
     posted: Decimal
     held: Decimal
     is_suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnpriced(Fact):
+    """Usage of a model waits for a price; once per organization, model and day."""
+
+    organization_id: UUID
+    provider: str
+    model: str
+    events: int

@@ -12,11 +12,18 @@ from app.usage.service.partitions import Partitions
 from app.usage.service.recount import WindowRecount
 from app.usage.service.reservations import Reservations
 from app.usage.service.spend_notices import SpendNotices
+from app.usage.service.unpriced import UnpricedAlerts
 
 
 async def price_waiting(payload: Payload, services: Services) -> None:
     """Price what had no price and can have one now."""
     await services[UsageCorrections].price_waiting()
+
+
+async def alert_unpriced(payload: Payload, services: Services) -> None:
+    """Price what can be priced by now, and tell operators of the rest."""
+    await services[UsageCorrections].price_waiting()
+    await services[UnpricedAlerts].announce()
 
 
 async def make_partitions(payload: Payload, services: Services) -> None:
@@ -55,6 +62,7 @@ JOBS = {
     "usage.place_again": place_again,
     "usage.expire_reservations": expire_reservations,
     "usage.price_waiting": price_waiting,
+    "usage.alert_unpriced": alert_unpriced,
     "usage.make_partitions": make_partitions,
     "usage.fold_hours": fold_hours,
     "usage.fold_all_hours": fold_all_hours,

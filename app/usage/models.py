@@ -365,3 +365,15 @@ class Reservation(TenantTable):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+
+
+class UnpricedAlert(_Keyed):
+    """A model whose usage waits for a price, and the day on which operators were told so."""
+
+    __tablename__ = "usage_unpriced_alerts"
+
+    day: Mapped[date] = mapped_column(Date(), primary_key=True, sort_order=-18)
+    provider: Mapped[str] = mapped_column(primary_key=True, sort_order=-17)
+    model: Mapped[str] = mapped_column(primary_key=True, sort_order=-16)
+    events: Mapped[int]
+    created_at: Mapped[datetime]

@@ -21,6 +21,7 @@ from app.usage.repository.reading import UsageRepository
 from app.usage.repository.recount import RecountRepository
 from app.usage.repository.reservations import ReservationRepository
 from app.usage.repository.spend import SpendRepository
+from app.usage.repository.unpriced import UnpricedRepository
 from app.usage.service.archive import ArchivedMonths, UsageArchives
 from app.usage.service.closing import UsageClosing
 from app.usage.service.corrections import UsageCorrections
@@ -38,6 +39,7 @@ from app.usage.service.spend_limits import SpendLimits
 from app.usage.service.spend_notices import SpendNotices
 from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenants
+from app.usage.service.unpriced import UnpricedAlerts
 from app.usage.service.usage import UsageService
 
 
@@ -58,6 +60,7 @@ def register(services: Services) -> None:
     costs = CostRepository(work)
     services.add(CostReports, CostReports(work, costs, usage, reader, prices, archived, clock))
     services.add(UsageClosing, UsageClosing(work, costs, catalogs, archived))
+    services.add(UnpricedAlerts, UnpricedAlerts(work, UnpricedRepository(work), clock))
     recounts = RecountRepository(work)
     spend = SpendRepository(work)
     spend_notices = services.add(SpendNotices, SpendNotices(work, spend, clock))

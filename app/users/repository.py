@@ -47,6 +47,14 @@ class UserRepository(Repository):
             return []
         return list(await self.session.scalars(select(User).where(User.id.in_(user_ids))))
 
+    async def list_operators(self) -> list[User]:
+        """Whoever runs the platform and has not been suspended."""
+        return list(
+            await self.session.scalars(
+                select(User).where(User.is_operator, User.suspended_at.is_(None)).order_by(User.id)
+            )
+        )
+
     async def claim(self, user_id: UserId) -> User:
         """The person, locked until the unit ends. Raises `UserNotFound`."""
         user = await self.session.scalar(

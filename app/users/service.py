@@ -122,6 +122,11 @@ class UserService:
         async with self._work.begin_platform():
             return {UserId(u.id): u.to_domain() for u in await self._users.find_many(user_ids)}
 
+    async def list_operators(self) -> list[Person]:
+        """Whoever runs the platform and has not been suspended."""
+        async with self._work.begin_platform():
+            return [user.to_domain() for user in await self._users.list_operators()]
+
     async def rename(self, user_id: UserId, name: str) -> None:
         async with self._work.begin_platform():
             user = await self._users.claim(user_id)

@@ -17,6 +17,9 @@ CONTEXT = {
     "inviter": "Ada Lovelace",
     "organization": "Analytical Engines",
     "role": "admin",
+    "provider": "acme",
+    "model": "nova",
+    "events": "7",
 }
 
 
