@@ -14,6 +14,7 @@ from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import router as subscriptions
 from app.usage import costs_router, export_router
 from app.usage import hot as usage_hot
+from app.usage import reservation_hot as reservations_hot
 from app.usage import reservation_router as reservations
 from app.usage import router as usage
 from app.webhooks.router import router as webhooks
@@ -46,6 +47,9 @@ PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)
 HOT_OPERATIONS: tuple[tuple[str, str, HotOperation], ...] = (
     ("POST", "/usage/events", usage_hot.RECORD_EVENT),
     ("POST", "/usage/events/batch", usage_hot.RECORD_BATCH),
+    ("POST", "/usage/reservations", reservations_hot.RESERVE),
+    ("POST", "/usage/reservations/{reservation_id}/commit", reservations_hot.COMMIT),
+    ("POST", "/usage/reservations/{reservation_id}/release", reservations_hot.RELEASE),
     ("GET", "/billing/quota", usage_hot.QUOTAS),
     ("GET", "/billing/subscription", subscriptions_hot.SUBSCRIPTION),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
@@ -11,9 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from app.infra.http.idempotency import IdempotencyKeyMalformed
+from app.infra.http.lane import HotAnswer, HotOperation, HotRequest
 from app.infra.http.provide import Services
 from app.kernel.ids import MalformedId, decode_id
-from app.kernel.principal import Permission, Principal
+from app.kernel.principal import Permission
 from app.usage.answers import recorded_json
 from app.usage.errors import ReservationNotFound
 from app.usage.reservation_wire import (
@@ -28,54 +28,41 @@ from app.usage.service.settling import Settling
 
 _MAX_KEY = 255
 _HEADER = b"idempotency-key"
+_REPLAYED = [(b"idempotent-replayed", b"true")]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status, a JSON text, and whether the same request was answered before."""
-
-    status: int
-    body: bytes
-    is_replay: bool = False
-
-
-async def reserve(
-    services: Services, principal: Principal, headers: Mapping[bytes, bytes], body: bytes
-) -> Answer:
+async def _reserve(services: Services, request: HotRequest) -> HotAnswer:
     """Hold what a call is going to use, or refuse."""
-    principal.require(Permission.USAGE_WRITE)
+    principal = request.principal
     organization_id = principal.organization
-    key = key_of(headers)
+    key = key_of(request.headers)
     try:
-        asked = read_reservation(body, principal.actor, key)
+        asked = read_reservation(request.body, principal.actor, key)
     except ValidationError as error:
         raise faults(error) from None
     grant = await services[Reservations].reserve(organization_id, asked, caller_of(principal))
     services[Settling].remember(grant.held)
-    # A repeat has the first answer, whatever has become of the reservation since.
     shown = reservation_json(grant.held, "granted")
-    if grant.is_repeat:
-        shown.update(state="held", settled_at=None, events=0)
-        for amount in shown["amounts"]:
-            amount.update(remaining=amount["granted"], returned="0", committed="0", overshoot="0")
-    return Answer(201, to_json(shown), grant.is_repeat)
+    if not grant.is_repeat:
+        return 201, to_json(shown)
+    # A repeat has the first answer, whatever has become of the reservation since.
+    shown.update(state="held", settled_at=None, events=0)
+    for amount in shown["amounts"]:
+        amount.update(remaining=amount["granted"], returned="0", committed="0", overshoot="0")
+    return 201, to_json(shown), _REPLAYED
 
 
-async def commit(
-    services: Services,
-    principal: Principal,
-    headers: Mapping[bytes, bytes],
-    name: str,
-    body: bytes,
-) -> Answer:
+async def _commit(services: Services, request: HotRequest) -> HotAnswer:
     """Record an event and settle its reservation."""
-    principal.require(Permission.USAGE_WRITE)
+    principal = request.principal
     organization_id = principal.organization
     settling = services[Settling]
-    named = reservation_id(name)
+    named = reservation_id(request.name)
     plan = await settling.plan(organization_id, named)
     try:
-        event, is_final = read_commit(body, key_of(headers), plan.metric, plan.labels)
+        event, is_final = read_commit(
+            request.body, key_of(request.headers), plan.metric, plan.labels
+        )
     except ValidationError as error:
         raise faults(error) from None
     settled = await settling.commit(
@@ -90,16 +77,21 @@ async def commit(
     shown["event"] = from_json(recorded_json(event.key, settled.recorded))
     shown["returned"] = amounts_json(settled.held, "returned")
     shown["overshoot"] = amounts_json(settled.held, "overshoot")
-    return Answer(200, to_json(shown))
+    return 200, to_json(shown)
 
 
-async def release(services: Services, principal: Principal, name: str) -> Answer:
+async def _release(services: Services, request: HotRequest) -> HotAnswer:
     """Give back what is left of a reservation."""
-    principal.require(Permission.USAGE_WRITE)
-    held = await services[Reservations].release(principal.organization, reservation_id(name))
+    organization_id = request.principal.organization
+    held = await services[Reservations].release(organization_id, reservation_id(request.name))
     shown = reservation_json(held)
     shown["returned"] = amounts_json(held, "returned")
-    return Answer(200, to_json(shown))
+    return 200, to_json(shown)
+
+
+RESERVE = HotOperation(Permission.USAGE_WRITE, _reserve)
+COMMIT = HotOperation(Permission.USAGE_WRITE, _commit)
+RELEASE = HotOperation(Permission.USAGE_WRITE, _release)
 
 
 def reservation_id(name: str) -> UUID:

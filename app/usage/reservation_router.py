@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from app.infra.http.lane import HotRoute
-from app.infra.http.principal import current_principal, needs
+from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.infra.http.schemas import PageOut, Paging
 from app.kernel.principal import Permission, Principal
@@ -46,11 +46,6 @@ def _document(adapter: TypeAdapter[Any], **examples: object) -> dict[str, Any]:
     }
 
 
-def _response(answer: hot.Answer) -> Response:
-    headers = {"Idempotent-Replayed": "true"} if answer.is_replay else None
-    return Response(answer.body, answer.status, headers=headers, media_type=_JSON)
-
-
 @writing.post(
     "",
     status_code=201,
@@ -78,10 +73,7 @@ async def reserve_usage(request: Request) -> Response:
     the quantity on the plan's limits; where nothing is limited, nothing is held. With `parent_id`
     it is taken out of that reservation. It ends with `commit`, `release`, or by itself.
     """
-    principal = await current_principal(request)
-    headers = dict(reversed(request.scope["headers"]))
-    services = request.app.state.services
-    return _response(await hot.reserve(services, principal, headers, await request.body()))
+    return await hot.RESERVE.answer(request)
 
 
 @writing.post(
@@ -107,11 +99,7 @@ async def commit_reservation(request: Request) -> Response:
     nothing. After its expiry the event is recorded and all of it is overshoot; after a release, or
     a commit by another event, it is a 409 and nothing is recorded.
     """
-    principal = await current_principal(request)
-    headers = dict(reversed(request.scope["headers"]))
-    name = request.path_params["reservation_id"]
-    services = request.app.state.services
-    return _response(await hot.commit(services, principal, headers, name, await request.body()))
+    return await hot.COMMIT.answer(request)
 
 
 @writing.post(
@@ -123,9 +111,7 @@ async def commit_reservation(request: Request) -> Response:
 )
 async def release_reservation(request: Request) -> Response:
     """Give back what is left of it. Releasing what is over already changes nothing."""
-    principal = await current_principal(request)
-    name = request.path_params["reservation_id"]
-    return _response(await hot.release(request.app.state.services, principal, name))
+    return await hot.RELEASE.answer(request)
 
 
 @reading.get("", response_model=PageOut[ReservationOut], status_code=200)

@@ -30,7 +30,9 @@ BATCH = f"{EVENTS}/batch"
 QUOTA = "/api/v1/billing/quota"
 SUBSCRIPTION = "/api/v1/billing/subscription"
 
-NEW_ON_EACH_REQUEST = re.compile(r'evt_[0-9a-z]{26}|(?<="request_id": ")[0-9a-f]{32}')
+RESERVATIONS = "/api/v1/usage/reservations"
+
+NEW_ON_EACH_REQUEST = re.compile(r'(?:evt|res)_[0-9a-z]{26}|(?<="request_id": ")[0-9a-f]{32}')
 
 
 @dataclass
@@ -151,6 +153,22 @@ ASKED: dict[str, list[Ask]] = {
         Ask("GET", f"{SUBSCRIPTION}/"),
         Ask("POST", SUBSCRIPTION, b"{}"),
         Ask("GET", SUBSCRIPTION, is_anonymous=True),
+    ],
+    "reservations": [
+        post(RESERVATIONS, b'{"metric":"debates","quantity":1,"ttl_seconds":60}'),
+        post(RESERVATIONS, b'{"metric":"debates"}', ("Idempotency-Key", "r")),
+        post(RESERVATIONS, b'{"metric":"debates"}', ("Idempotency-Key", "r")),
+        post(RESERVATIONS, b'{"metric":"tts"}', ("Idempotency-Key", "r")),
+        post(RESERVATIONS, b'{"metric":"debates","quantity":1000000}'),
+        post(RESERVATIONS, b'{"metric":"levitation"}'),
+        post(RESERVATIONS, b'{"surprise":1}'),
+        *(
+            post(f"{RESERVATIONS}/{name}/{what}", b'{"id":"a"}')
+            for name in ("res_00000000000000000000000000", "res_x", "a%2Fb", "a/b", "")
+            for what in ("commit", "release", "else")
+        ),
+        Ask("GET", f"{RESERVATIONS}/res_x/commit"),
+        post(f"{RESERVATIONS}/commit", b"{}"),
     ],
     "nobody": [
         Ask("POST", EVENTS, DEBATE, is_anonymous=True),
@@ -279,6 +297,31 @@ async def ways(service: Service) -> Ways:
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
 async def test_both_ways_answer_the_same(ways: Ways, asked: list[Ask]) -> None:
     await ways.compare(asked)
+
+
+async def test_a_reservation_is_settled_alike_both_ways(ways: Ways) -> None:
+    asked = post(RESERVATIONS, b'{"metric":"debates","quantity":1}')
+    steps = (
+        ("commit", b'{"id":"part","tokens_in":5,"final":false}', 200),
+        ("commit", b'{"id":"rest","tokens_in":"x"}', 422),
+        ("commit", b'{"id":"rest","quantity":1}', 200),
+        ("release", b"", 200),
+        ("commit", b'{"id":"more"}', 409),
+    )
+    seen: list[list[Seen]] = []
+    for app, owner in ((ways.with_lane, ways.first), (ways.ordinary, ways.second)):
+        token = ("Authorization", f"Bearer {owner.token}")
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://testserver"
+        ) as client:
+            answer = await client.post(RESERVATIONS, content=asked.content, headers=[token])
+        assert answer.status_code == 201, answer.text
+        path = f"{RESERVATIONS}/{answer.json()['id']}"
+        seen.append(
+            [await see(app, post(f"{path}/{what}", body), owner.token) for what, body, _ in steps]
+        )
+    assert seen[0] == seen[1]
+    assert [each.status for each in seen[0]] == [status for _, _, status in steps]
 
 
 async def test_a_difference_would_be_noticed(ways: Ways) -> None:
@@ -430,6 +473,8 @@ async def test_the_lane_takes_what_is_plain_and_hands_on_the_rest(
         Ask("GET", QUOTA),
         Ask("GET", SUBSCRIPTION),
         Ask("GET", "/api/billing/quota"),
+        post(RESERVATIONS, b"{}"),
+        post(f"{RESERVATIONS}/res_x/release", b""),
     ):
         assert await status(plain) != 418, plain
     assert handed.bodies == []

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.infra.http.edge import (
     MAX_BODY_BYTES,
+    Pairs,
     answer_to,
     has_nul,
     header_pairs,
@@ -41,16 +42,20 @@ _JSON = "application/json"
 # Made for each request; freezing it would cost more than the rest of it.
 @dataclass(slots=True)
 class HotRequest:
-    """What a hot operation is given. Names of headers are in lower case."""
+    """What a hot operation is given. Names of headers are in lower case.
+
+    `name` is the part of the path that its template leaves open, if it does.
+    """
 
     principal: Principal
     headers: Mapping[bytes, bytes] = field(repr=False)
     query: bytes
     body: bytes
+    name: str
 
 
-HotAnswer = tuple[int, bytes]
-"""A status and a JSON text."""
+HotAnswer = tuple[int, bytes] | tuple[int, bytes, Pairs]
+"""A status and a JSON text, and headers where there are any of its own."""
 
 
 class Handle(Protocol):
@@ -73,9 +78,12 @@ class HotOperation:
         scope = request.scope
         # Of a header that comes twice the first counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
-        hot = HotRequest(principal, headers, scope["query_string"], await request.body())
-        status, body = await self.handle(request.app.state.services, hot)
-        return Response(body, status, media_type=_JSON)
+        name = next(iter(request.path_params.values()), "")
+        hot = HotRequest(principal, headers, scope["query_string"], await request.body(), name)
+        status, body, *more = await self.handle(request.app.state.services, hot)
+        answer = Response(body, status, media_type=_JSON)
+        answer.raw_headers += more[0] if more else ()
+        return answer
 
 
 class HotRoute(APIRoute):
@@ -126,15 +134,25 @@ class Lane:
             self._headers.append((b"vary", b"Origin"))
         self._is_shared = is_shared
         self._served: dict[str, dict[str, _Served]] = {}
+        self._open: list[tuple[str, str, dict[str, _Served]]] = []
         for method, path, operation in operations:
             served = _Served(method, path, operation)
             canonical = prefix + path
             for each in (canonical, *_aliases_of(canonical, aliases)):
-                self._served.setdefault(each, {})[method] = served
+                self._serve_at(each, method, served)
+
+    def _serve_at(self, path: str, method: str, served: _Served) -> None:
+        start, opening, rest = path.partition("{")
+        if not opening:
+            self._served.setdefault(path, {})[method] = served
+            return
+        self._open.append((start, rest.partition("}")[2], {method: served}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        served = self._served.get(scope.get("path", ""))
-        hot = served.get(scope.get("method", "")) if served is not None else None
+        path: str = scope.get("path", "")
+        known = self._served.get(path)
+        name, served = ("", known) if known is not None else self._named(path)
+        hot = served.get(scope.get("method", ""))
         if hot is None:
             await self._app(scope, receive, send)
             return
@@ -153,8 +171,17 @@ class Lane:
         if principal is None or hot.permission not in principal.permissions:
             await self._app(scope, _after(taken, receive), send)
             return
-        request = HotRequest(principal, headers, scope["query_string"], body)
+        request = HotRequest(principal, headers, scope["query_string"], body, name)
         await self._serve(hot, request, send, started_at)
+
+    def _named(self, path: str) -> tuple[str, Mapping[str, _Served]]:
+        """The part of *path* that a template leaves open, and what is served there."""
+        for start, end, served in self._open:
+            if path.startswith(start) and path.endswith(end):
+                name = path[len(start) : len(path) - len(end)]
+                if name and "/" not in name:
+                    return name, served
+        return "", {}
 
     def _plain_headers(self, scope: Scope) -> dict[bytes, bytes] | None:
         """The headers of a request that asks for nothing but its operation."""
@@ -185,7 +212,9 @@ class Lane:
         try:
             pairs = self._headers
             try:
-                status, body = await hot.handle(self._services, request)
+                status, body, *more = await hot.handle(self._services, request)
+                if more:
+                    pairs = [*more[0], *pairs]
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
                 refusal = _refusal(error, hot.path)
                 status, body = refusal.status_code, bytes(refusal.body)
