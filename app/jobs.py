@@ -8,6 +8,7 @@ from functools import partial
 from sqlalchemy import URL
 
 from app.auth import jobs as auth
+from app.budgets import jobs as budgets
 from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
@@ -27,6 +28,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     subscriptions.JOBS,
     usage.JOBS,
     sinks.JOBS,
+    budgets.JOBS,
     webhooks.JOBS,
     notifications.JOBS,
 )

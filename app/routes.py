@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from app.admin.router import router as admin
 from app.auth.router import router as auth
+from app.budgets import router as budgets
 from app.catalog.router import router as catalog
 from app.infra.http import health
 from app.infra.http.lane import HotOperation
@@ -30,6 +31,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.quotas,
     usage.router,
     costs_router.router,
+    budgets.router,
+    budgets.debates,
     auth,
     organizations,
     catalog,
@@ -71,6 +74,7 @@ TAGS: tuple[dict[str, str], ...] = (
     {"name": "subscription", "description": "Checkout, portal, plan changes and entitlements."},
     {"name": "usage", "description": "Metering in tokens and calls, quotas, summaries."},
     {"name": "costs", "description": "What usage costs, exactly."},
+    {"name": "budgets", "description": "How much may be spent, who is told, who may pass."},
     {"name": "invoices", "description": "Documents and payments."},
     {"name": "webhooks", "description": "Where Stripe reports."},
     {"name": "admin", "description": "For platform operators."},

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from app.auth.events import PasswordChanged, PasswordResetRequested
+from app.budgets.events import BudgetThresholdReached
 from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.organizations.events import MemberInvited, MemberRemoved, QuotaWindowChanged
 from app.pricing.events import PricesAdded
-from app.usage.events import ModelUnpriced
+from app.usage.events import ModelUnpriced, SpendThresholdReached
 from app.users.events import EmailVerificationRequested
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
@@ -21,6 +22,8 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     MemberInvited: ("notifications.invite",),
     MemberRemoved: ("auth.delete_keys_of_member",),
     QuotaWindowChanged: ("usage.place_again",),
+    BudgetThresholdReached: ("notifications.budget_threshold",),
+    SpendThresholdReached: ("budgets.raise_alert",),
     PricesAdded: ("usage.price_waiting",),
     ModelUnpriced: ("notifications.model_unpriced",),
 }

@@ -14,6 +14,7 @@ from app import subscribers
 from app.admin import wiring as admin
 from app.audit import wiring as audit
 from app.auth import wiring as auth
+from app.budgets import wiring as budgets
 from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
 from app.gateways.lago import wiring as lago
@@ -81,6 +82,7 @@ FEATURES: tuple[Register, ...] = (
     pricing.register,
     usage.register,
     sinks.register,
+    budgets.register,
     invoices.register,
     subscriptions.register,
     webhooks.register,

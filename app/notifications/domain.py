@@ -22,6 +22,7 @@ class NoticeKind(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
     INVITE = "invite"
     MODEL_UNPRICED = "model_unpriced"
+    BUDGET_THRESHOLD = "budget_threshold"
 
 
 class NoticeState(StrEnum):
@@ -39,15 +40,20 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why someone is told something: one announced fact. Without an organization it is personal."""
+    """Why someone is told something: one announced fact. Without an organization it is personal.
+
+    Where several people are told of it, each is a cause of their own.
+    """
 
     kind: NoticeKind
     fact_id: UUID
     organization_id: OrganizationId | None = None
+    recipient: UUID | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.kind.value}:{self.fact_id}"
+        key = f"{self.kind.value}:{self.fact_id}"
+        return key if self.recipient is None else f"{key}:{self.recipient}"
 
 
 @dataclass(frozen=True, slots=True)

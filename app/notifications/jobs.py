@@ -7,6 +7,7 @@ from uuid import UUID
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId, UserId
+from app.notifications.service.budget_notices import BudgetNotices
 from app.notifications.service.notices import OrganizationNotices, PersonalNotices
 from app.notifications.service.operator_notices import OperatorNotices
 
@@ -41,6 +42,14 @@ async def model_unpriced(payload: Payload, services: Services) -> None:
     )
 
 
+async def budget_threshold(payload: Payload, services: Services) -> None:
+    await services[BudgetNotices].tell_threshold(
+        OrganizationId(UUID(payload["organization_id"])),
+        UUID(payload["alert_id"]),
+        UUID(payload["fact_id"]),
+    )
+
+
 def _person(payload: Payload) -> tuple[UserId, UUID]:
     return UserId(UUID(payload["user_id"])), UUID(payload["fact_id"])
 
@@ -51,4 +60,5 @@ JOBS = {
     "notifications.password_changed": password_changed,
     "notifications.invite": invite,
     "notifications.model_unpriced": model_unpriced,
+    "notifications.budget_threshold": budget_threshold,
 }

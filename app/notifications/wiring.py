@@ -1,6 +1,7 @@
 """How notifications are built."""
 
 from app.auth.service.one_time_tokens import OneTimeTokenService
+from app.budgets.service.alerts import AlertService
 from app.gateways.mail.gateway import MailGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -8,10 +9,11 @@ from app.infra.settings import Settings
 from app.kernel.clock import Clock
 from app.notifications.rendering import Renderer
 from app.notifications.repository import NoticeRepository
+from app.notifications.service.budget_notices import BudgetNotices
 from app.notifications.service.delivery import Delivery
 from app.notifications.service.notices import OrganizationNotices, PersonalNotices
 from app.notifications.service.operator_notices import OperatorNotices
-from app.organizations.service import InviteService, OrganizationService
+from app.organizations.service import InviteService, MemberService, OrganizationService
 from app.users.service import UserService
 
 
@@ -25,10 +27,13 @@ def register(services: Services) -> None:
         services[Clock],  # type: ignore[type-abstract]
     )
     services.add(PersonalNotices, PersonalNotices(delivery, users, services[OneTimeTokenService]))
-    services.add(OperatorNotices, OperatorNotices(delivery, users, services[OrganizationService]))
+    organizations = services[OrganizationService]
+    services.add(OperatorNotices, OperatorNotices(delivery, users, organizations))
+    services.add(
+        BudgetNotices,
+        BudgetNotices(delivery, organizations, services[MemberService], services[AlertService]),
+    )
     services.add(
         OrganizationNotices,
-        OrganizationNotices(
-            delivery, users, services[OrganizationService], services[InviteService]
-        ),
+        OrganizationNotices(delivery, users, organizations, services[InviteService]),
     )

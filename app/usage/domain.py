@@ -23,6 +23,10 @@ ADDITIVE = frozenset({Aggregation.SUM, Aggregation.COUNT})
 NOTICE_PERCENTS = (100, 80)
 
 
+SPEND = "spend"
+"""The type of events whose cost is given: money that was not spent on a call to a model."""
+
+
 # Not frozen: freezing would make each of a thousand events of a batch three times as dear to build.
 @dataclass(slots=True)
 class NewEvent:
@@ -49,6 +53,8 @@ class NewEvent:
     latency_ms: Decimal | None
     metadata: str | None
     raw_usage: str | None
+    cost_usd: Decimal | None = None
+    """What it cost, where that is given instead of worked out; only for events of `SPEND`."""
 
 
 class OccurredTooLongAgo(Malformed):
@@ -76,6 +82,10 @@ class Meter:
     event_type: str
     metric: str
     counts: tuple[Metric, ...]
+
+
+SPENDING = Meter(SPEND, SPEND, ())
+"""Spending counts towards no metric; limits on spending see its cost."""
 
 
 class Meters:

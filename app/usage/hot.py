@@ -20,6 +20,7 @@ from app.usage.answers import batch_json, quotas_json, recorded_json
 from app.usage.cloudevents import is_cloud_event
 from app.usage.errors import EventIdMissing
 from app.usage.service.ingest import UsageIngest
+from app.usage.service.submission import Spender
 from app.usage.service.usage import UsageService
 from app.usage.wire import read_batch, read_cloud_event, read_cloud_events, read_event
 
@@ -48,6 +49,7 @@ async def _record_event(services: Services, request: HotRequest) -> HotAnswer:
         enforce=enforce,
         backfill=principal.is_operator,
         api_key_id=principal.api_key_id,
+        spender=Spender.of(principal) if enforce else None,
     )
     if isinstance(answer, BillingError):
         raise answer
@@ -72,6 +74,7 @@ async def _record_batch(services: Services, request: HotRequest) -> HotAnswer:
         enforce=enforce,
         backfill=principal.is_operator,
         api_key_id=principal.api_key_id,
+        spender=Spender.of(principal) if enforce else None,
     )
     return 200, batch_json(names, answers)
 

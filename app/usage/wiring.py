@@ -89,7 +89,8 @@ def register(services: Services) -> None:
     partitions = services.add(Partitions, Partitions(work, months, clock))
     services.add(UsageArchives, UsageArchives(work, months, clock))
     ingest = services.add(
-        UsageIngest, UsageIngest(services[URL], catalogs, prices, tenants, notices, clock)
+        UsageIngest,
+        UsageIngest(services[URL], catalogs, prices, tenants, notices, spend_notices, clock),
     )
 
     reservations = services.add(

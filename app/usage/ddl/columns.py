@@ -108,6 +108,9 @@ ENFORCED: Columns = (("event", "int"), ("counter", "int"), ("amount", "numeric")
 
 An event that adds to none is there once, without a counter."""
 
+SPENDERS: Columns = (("event", "int"), ("caller", "text"), ("may_exceed", "boolean"))
+"""Whose each event is that asks to be refused, for limits on spending."""
+
 OTHERS: Columns = (
     ("event", "int"),
     ("counter", "int"),
@@ -128,6 +131,7 @@ GROUPS: tuple[tuple[str, Columns], ...] = (
     ("k", COUNTERS),
     ("x", ENFORCED),
     ("o", OTHERS),
+    ("b", SPENDERS),
 )
 
 ARGUMENTS: tuple[tuple[str, str], ...] = (

@@ -9,8 +9,8 @@ several times as much to start for a flush of a few events.
 The caller sends what each rollup gains if all events are new. Where some are not (repeats, or
 refused), the sums are made here from the events that are left.
 
-Everybody takes locks in one order (gates, counters, keys, hours, days, months), each kind sorted,
-so two flushes wait for one another and never in a circle.
+Everybody takes locks in one order (gates, counters, spending, keys, hours, days, months), each
+kind sorted, so two flushes wait for one another and never in a circle.
 """
 
 from __future__ import annotations
@@ -23,12 +23,20 @@ from app.usage.ddl.columns import (
     EVENTS,
     HOURS,
     MONTHS,
+    SPENDERS,
     array,
     names,
     unnest,
 )
 from app.usage.ddl.gate import GATE_CLASS
 from app.usage.ddl.measures import call
+from app.usage.ddl.spend import (
+    FLUSH_ASKS,
+    FLUSH_DECLARES,
+    FLUSH_LIMITED,
+    FLUSH_LOCKS,
+    FLUSH_POSTS,
+)
 
 _EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
 
@@ -137,7 +145,9 @@ create or replace function usage_record(
     out stored_hashes uuid[],
     out denied int[],
     out used numeric[],
-    out held numeric[]
+    out held numeric[],
+    out refusals jsonb,
+    out news jsonb
 ) language plpgsql as $body$
 declare
     organizations_here uuid[] := {array("p_organizations", "uuid")};
@@ -157,14 +167,15 @@ declare
     v_written int;
     v_skip int[];
     v_known int[];
-    v_granted uuid[];
+    v_granted text[];
+    v_name text;
     v_limits numeric[];
     v_amounts numeric[];
     v_fits boolean;
     v_used numeric;
     v_held numeric;
     v_values text[] := '{{}}';
-    v_more text[];
+    v_more text[];{FLUSH_DECLARES}
     r record;
     i int;
 begin
@@ -188,11 +199,11 @@ begin
         return;
     end if;
     state := 'written';
-
+{FLUSH_LIMITED}
     v_amounts := {array("k_amount", "numeric")};
-    if x_event is not null then
+    if x_event is not null or (v_limited and b_event is not null) then
         v_limits := {array("k_most", "numeric")};
-        used := array_fill(0::numeric, array[cardinality(v_amounts)]);
+        used := array_fill(0::numeric, array[coalesce(cardinality(v_amounts), 0)]);
         held := used;
         v_fits := o_most is null;
         for r in
@@ -215,7 +226,9 @@ begin
             held[r.n] := v_held;
             v_fits := v_fits and coalesce(used[r.n] + held[r.n] + r.amount <= r.most, true);
         end loop;
-        if not v_fits then
+        if v_limited then{FLUSH_LOCKS}
+        end if;
+        if not v_fits or s_event is not null then
             -- Only now, with the counters locked, is it certain who has recorded a key.
             select coalesce(array_agg(t.n), '{{}}') into v_known
             from unnest(v_classes, v_hashes) with ordinality as t (class, hash, n)
@@ -223,15 +236,18 @@ begin
                 on u.organization_id = c_organization[t.class] and u.key_hash = t.hash;
             v_granted := '{{}}';
             for r in
-                select event, array_agg(counter) as ks, array_agg(amount) as amounts
-                from {unnest("x", ENFORCED)}
-                where not (event = any (v_known))
-                group by event
-                order by event
+                select b.event, b.may_exceed,
+                    coalesce(array_agg(t.counter) filter (where t.counter is not null), '{{}}') as ks,
+                    coalesce(array_agg(t.amount) filter (where t.counter is not null), '{{}}') as amounts
+                from {unnest("b", SPENDERS).replace(" as t (", " as b (")}
+                left join {unnest("x", ENFORCED)} on t.event = b.event
+                where not (b.event = any (v_known))
+                group by b.event, b.may_exceed
+                order by b.event
             loop
-                if v_hashes[r.event] = any (v_granted) then
-                    continue;
-                end if;
+                -- Two organizations may call different events by the same key.
+                v_name := c_organization[v_classes[r.event]]::text || v_hashes[r.event];
+                continue when v_name = any (v_granted);
                 v_fits := true;
                 v_more := v_values;
                 if o_most is not null then
@@ -242,9 +258,8 @@ begin
                     if used[r.ks[i]] + held[r.ks[i]] + r.amounts[i] > v_limits[r.ks[i]] then
                         v_fits := false;
                     end if;
-                end loop;
+                end loop;{FLUSH_ASKS}
                 for i in 1 .. cardinality(r.ks) loop
-                    continue when r.ks[i] is null;
                     if v_fits then
                         used[r.ks[i]] := used[r.ks[i]] + r.amounts[i];
                     else
@@ -252,7 +267,7 @@ begin
                     end if;
                 end loop;
                 if v_fits then
-                    v_granted := v_granted || v_hashes[r.event];
+                    v_granted := v_granted || v_name;
                     v_values := v_more;
                 else
                     denied := denied || r.event;
@@ -275,6 +290,9 @@ begin
             returning usage_counters.used, usage_counters.held
         )
         select array_agg(counted.used), array_agg(counted.held) into used, held from counted;
+    end if;
+
+    if v_limited and b_event is null then{FLUSH_LOCKS}
     end if;
 
     insert into usage_keys (organization_id, key_hash, event_id, payload_hash)
@@ -334,6 +352,8 @@ begin
         raw_usage::jsonb, reservation_id, {_at("c_window[class]")}, counted::jsonb, p_now
     from {unnest("e", EVENTS)}
     where v_skip = '{{}}' or not (n = any (v_skip));
+
+{FLUSH_POSTS}
 
     if v_skip = '{{}}' then{_HOURS[0]}{_HOURS_SENT}{_HOURS[1]}
         if d_value is not null then{_DAYS[0]}{_DAYS_SENT}{_DAYS[1]}

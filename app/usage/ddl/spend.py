@@ -1,13 +1,16 @@
 """Functions by which events, reservations and corrections move what limits have seen.
 
 `usage_spend_lock` finds the limits that each event counts towards, makes what rows are missing and
-locks them in the one order (organization, limit, period); `usage_spend_post` adds costs to rows
+locks them in the one order (organization, limit, period): a row an event and limit, with the
+place of its row of `spend` among those that were locked; `usage_spend_post` adds costs to rows
 that are locked. Whoever writes usage calls the first right after the counters and the second after
 the events. Organizations without limits cost one probe of an index a flush, made by the caller:
 `exists (select from spend_limits where organization_id = any (…) and is_active)`.
 """
 
 from __future__ import annotations
+
+from app.usage.ddl.columns import EVENTS, SPENDERS, array, unnest
 
 PERIOD_START = """
 create or replace function usage_period_start(p_period text, p_at timestamptz)
@@ -63,7 +66,10 @@ create or replace function usage_spend_lock(
     soft_usd numeric,
     hard_usd numeric,
     is_suspended boolean,
-    is_lifted boolean
+    is_lifted boolean,
+    scope text,
+    subject text,
+    place int
 ) language plpgsql set enable_nestloop = on as $body$
 #variable_conflict use_column
 declare
@@ -132,7 +138,9 @@ begin
             where v.organization_id = s.organization_id and v.limit_id = s.limit_id
                 and v.until > p_now
                 and (v.user_id is null or v.user_id in (p_caller[m.n], p_user_id[m.n]))
-        )
+        ),
+        l.scope, l.subject,
+        (dense_rank() over (order by s.organization_id, s.limit_id, s.period_start))::int
     from unnest(v_event, v_organization, v_limit, v_start) as m (n, o, l, st)
     join spend s on s.organization_id = m.o and s.limit_id = m.l and s.period_start = m.st
     join spend_limits l on l.organization_id = m.o and l.id = m.l
@@ -195,3 +203,144 @@ begin
 end
 $body$
 """
+
+_MICROSECONDS = "timestamptz '1970-01-01 00:00:00+00' + {} * interval '1 microsecond'"
+
+FLUSH_DECLARES = """
+    s_event int[];
+    s_organization uuid[];
+    s_limit uuid[];
+    s_start timestamptz[];
+    s_place int[];
+    s_soft numeric[];
+    s_hard numeric[];
+    s_held numeric[];
+    s_amount numeric[];
+    s_suspended boolean[];
+    s_lifted boolean[];
+    s_scope text[];
+    s_subject text[];
+    v_limited boolean;
+    v_spent numeric[];
+    v_costs numeric[];
+    v_cost numeric;
+    v_next int := 1;
+    v_first int;
+    v_reason text;
+    v_after numeric;"""
+"""What `usage_record` keeps of the limits that its events meet: arrays by match, `v_spent` by place."""
+
+FLUSH_LIMITED = """
+    v_limited := exists (
+        select from spend_limits
+        where organization_id = any (organizations_here) and is_active
+    );"""
+
+FLUSH_LOCKS = f"""
+        v_costs := {array("e_cost_usd", "numeric")};
+        with flush as (
+            select
+                array_agg(c_organization[t.class] order by t.n) as organizations,
+                array_agg({_MICROSECONDS.format("t.occurred_at")} order by t.n) as at,
+                array_agg(t.workspace order by t.n) as workspaces,
+                array_agg(t.user_id order by t.n) as users,
+                array_agg(t.api_key_id order by t.n) as keys,
+                array_agg(t.debate_id order by t.n) as debates,
+                array_agg(c_of[t.class] order by t.n) as providers,
+                array_agg(c_named[t.class] order by t.n) as models,
+                array_agg(b.caller order by t.n) as callers,
+                coalesce(array_agg(b.event) filter (where b.event is not null), '{{}}') as enforced
+            from {unnest("e", EVENTS)}
+            left join {unnest("b", SPENDERS).replace(" as t (", " as b (")} on b.event = t.n
+        ),
+        locked as materialized (
+            select k.*
+            from flush f
+            cross join lateral usage_spend_lock(
+                p_now, f.organizations, f.at, f.workspaces, f.users, f.keys, f.debates,
+                f.providers, f.models, f.callers, f.enforced
+            ) as k
+        )
+        select
+            array_agg(l.event order by l.event, l.place),
+            array_agg(l.organization_id order by l.event, l.place),
+            array_agg(l.limit_id order by l.event, l.place),
+            array_agg(l.period_start order by l.event, l.place),
+            array_agg(l.place order by l.event, l.place),
+            array_agg(l.soft_usd order by l.event, l.place),
+            array_agg(l.hard_usd order by l.event, l.place),
+            array_agg(l.held order by l.event, l.place),
+            array_agg(l.amount_usd order by l.event, l.place),
+            array_agg(l.is_suspended order by l.event, l.place),
+            array_agg(l.is_lifted order by l.event, l.place),
+            array_agg(l.scope order by l.event, l.place),
+            array_agg(l.subject order by l.event, l.place),
+            (
+                select array_agg(p.spent order by p.place)
+                from (select distinct k.place, k.posted + k.held as spent from locked k) as p
+            )
+        into s_event, s_organization, s_limit, s_start, s_place, s_soft, s_hard, s_held, s_amount,
+            s_suspended, s_lifted, s_scope, s_subject, v_spent
+        from locked as l;"""
+"""Right after the counters: every row of spending that the flush meets, locked in order."""
+
+FLUSH_ASKS = """
+                v_first := v_next;
+                while coalesce(s_event[v_next] <= r.event, false) loop
+                    if s_event[v_next] < r.event then
+                        v_first := v_next + 1;
+                    end if;
+                    v_next := v_next + 1;
+                end loop;
+                v_cost := v_costs[r.event];
+                if v_fits then
+                    for i in v_first .. v_next - 1 loop
+                        continue when s_lifted[i];
+                        -- What has no price is refused only where nothing is left.
+                        v_after := v_spent[s_place[i]] + coalesce(v_cost, 1e-18);
+                        v_reason := case
+                            when s_suspended[i] then 'suspended'
+                            when v_after > s_hard[i] then 'hard_limit'
+                            when not r.may_exceed and v_after > s_soft[i] then 'soft_limit'
+                        end;
+                        if v_reason is not null then
+                            v_fits := false;
+                            refusals := coalesce(refusals, '[]') || jsonb_build_object(
+                                'event', r.event,
+                                'limit_id', s_limit[i],
+                                'scope', s_scope[i],
+                                'subject', s_subject[i],
+                                'reason', v_reason,
+                                'limit', case v_reason
+                                    when 'hard_limit' then s_hard[i]
+                                    when 'soft_limit' then s_soft[i]
+                                    else s_amount[i]
+                                end::text,
+                                'spent', (v_spent[s_place[i]] - s_held[i])::text,
+                                'held', s_held[i]::text
+                            );
+                            exit;
+                        end if;
+                    end loop;
+                end if;
+                if v_fits then
+                    for i in v_first .. v_next - 1 loop
+                        v_spent[s_place[i]] := v_spent[s_place[i]] + coalesce(v_cost, 0);
+                    end loop;
+                end if;"""
+"""For the enforced event `r`, after its quotas: whether limits let it pass, and what it takes."""
+
+FLUSH_POSTS = """
+    if s_event is not null then
+        select jsonb_agg(jsonb_build_array(p.organization_id, p.limit_id, p.period_start)) into news
+        from (
+            select array_agg(m.o) as o, array_agg(m.l) as l, array_agg(m.st) as st,
+                array_agg(c.cost) as cost
+            from unnest(s_event, s_organization, s_limit, s_start) as m (e, o, l, st)
+            join unnest(v_costs) with ordinality as c (cost, n) on c.n = m.e
+            where c.cost <> 0 and not (m.e = any (v_skip))
+        ) as a
+        cross join lateral usage_spend_post(p_now, a.o, a.l, a.st, a.cost) as p
+        where a.o is not null;
+    end if;"""
+"""After the events: what they cost, to every row of spending that they meet."""

@@ -131,7 +131,7 @@ class Class:
         """In units of 10^-18 USD; `None` when it has no price (rule 4: no silent zero)."""
         read, output = event.tokens_in, event.tokens_out
         if not (read or output):
-            return 0
+            return 0 if event.cost_usd is None else int(EXACT.scaleb(event.cost_usd, COST_SCALE))
         cached, written = event.cached_tokens, event.cache_write_tokens
         prices = self.prices
         if prices is not None:

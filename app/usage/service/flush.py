@@ -15,9 +15,19 @@ from app.kernel.entitlements import LimitPolicy
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.pricing.domain import PriceBook
-from app.usage.ddl.columns import CLASSES, COUNTERS, DAYS, ENFORCED, EVENTS, HOURS, MONTHS, OTHERS
+from app.usage.ddl.columns import (
+    CLASSES,
+    COUNTERS,
+    DAYS,
+    ENFORCED,
+    EVENTS,
+    HOURS,
+    MONTHS,
+    OTHERS,
+    SPENDERS,
+)
 from app.usage.domain import ADDITIVE, Meters, Quota, amount_of, microseconds_of
-from app.usage.errors import EventConflict, QuotaExceeded
+from app.usage.errors import EventConflict
 from app.usage.service.classes import (
     COST_SCALE,
     HOUR,
@@ -32,8 +42,9 @@ from app.usage.service.classes import (
     whole_prices,
 )
 from app.usage.service.columns import SEPARATOR, Columns
-from app.usage.service.refusals import quota_exceeded
-from app.usage.service.submission import Answers, Recorded, Submission, value_of
+from app.usage.service.refusals import budget_exceeded, quota_refusal, refusals_by_event
+from app.usage.service.spend_notices import places_of
+from app.usage.service.submission import Answers, Recorded, Submission, spenders_of, value_of
 from app.usage.service.tenants import Tenants
 
 _NOTHING = Decimal(0)
@@ -313,6 +324,7 @@ class Flush:
                 for number, counter, kind, value, most in self._others
             ],
         )
+        columns.rows(SPENDERS, spenders_of(items))
 
     def _summed(self, key_of: Callable[[Class], tuple[Any, ...]]) -> list[tuple[Any, Sums]]:
         """Sums of the classes by that key, sorted by it."""
@@ -339,6 +351,7 @@ class Flush:
             )
         )
         denied = set(row["denied"])
+        over = refusals_by_event(row["refusals"])
         quotas = {
             id(counter): Quota(
                 counter.metric.key,
@@ -357,8 +370,11 @@ class Flush:
             shown = place.shown
             quota = quotas[id(shown)] if shown is not None else _without_counter(item, place.window)
             cost = self._costs[number - 1]
-            if number in denied:
-                each.append(self._refusal(number, item, quotas, meters))
+            if number in over:
+                each.append(budget_exceeded(over[number], cost))
+            elif number in denied:
+                plan = self._counting[item.organization_id].tenant.plan
+                each.append(quota_refusal(place, item.event, quotas, plan, meters))
             elif number not in repeated:
                 each.append(Recorded(item.event_id, False, cost, quota))
             elif repeated[number][1].hex == item.payload_hash:
@@ -374,21 +390,8 @@ class Flush:
                 for counter in self._counters
                 if counter.limit.limit is not None
             ],
+            places_of(row["news"]),
         )
-
-    def _refusal(
-        self, number: int, item: Submission, quotas: dict[int, Quota], meters: Meters
-    ) -> QuotaExceeded:
-        """Names the first limit that the event did not fit under."""
-        place = self._class_of[number - 1].place
-        own = [
-            (quotas[id(counter)], Decimal(amount_of(counter.metric, item.event)))
-            for counter in (*place.additive, *place.others)
-            if counter.most is not None
-        ]
-        quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
-        plan = self._counting[item.organization_id].tenant.plan
-        return quota_exceeded(quota, amount, plan, meters)
 
 
 def _without_counter(item: Submission, window: Any) -> Quota:

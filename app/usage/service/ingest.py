@@ -16,12 +16,13 @@ from app.kernel.clock import Clock
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
-from app.usage.domain import Meters, NewEvent, check_time, event_id_at, microseconds_of
+from app.usage.domain import SPENDING, Meters, NewEvent, check_time, event_id_at, microseconds_of
 from app.usage.service.connection import connect
 from app.usage.service.flush import Flush
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.notices import QuotaNotices
-from app.usage.service.submission import Recorded, Submission
+from app.usage.service.spend_notices import SpendNotices
+from app.usage.service.submission import Recorded, Spender, Submission
 from app.usage.service.tenants import Tenants
 from app.usage.statement import RECORD_CALL
 
@@ -36,12 +37,14 @@ class UsageIngest:
         prices: PriceService,
         tenants: Tenants,
         notices: QuotaNotices,
+        spend_notices: SpendNotices,
         clock: Clock,
     ) -> None:
         self._url = url
         self._prices = prices
         self._tenants = tenants
         self._notices = notices
+        self._spend_notices = spend_notices
         self._clock = clock
         self._meters = Meters(catalogs.active)
         self._group = GroupCommit[Submission, Recorded](self._connect, self._flush)
@@ -61,12 +64,14 @@ class UsageIngest:
         enforce: bool = False,
         backfill: bool = False,
         api_key_id: UUID | None = None,
+        spender: Spender | None = None,
     ) -> list[Recorded | BillingError]:
         """Record each event once, whatever becomes of the others; answers come in order.
 
         With *enforce*, an event that does not fit under a hard limit is not recorded and answered
-        by `QuotaExceeded`. *backfill* allows any `occurred_at` of the past. An event that is an
-        error already stays that error. *api_key_id* names the key it came through.
+        by `QuotaExceeded`, or by `BudgetExceeded` where a limit on spending refuses *spender*.
+        *backfill* allows any `occurred_at` of the past. An event that is an error already stays
+        that error. *api_key_id* names the key it came through.
         """
         now = self._clock.now()
         answers: list[Recorded | BillingError | None] = [None] * len(events)
@@ -78,7 +83,7 @@ class UsageIngest:
                 continue
             try:
                 submission = self._submission(
-                    organization_id, event, now, enforce, backfill, api_key_id
+                    organization_id, event, now, enforce, backfill, api_key_id, spender
                 )
             except BillingError as refusal:
                 answers[index] = refusal
@@ -98,12 +103,13 @@ class UsageIngest:
         enforce: bool = False,
         backfill: bool = False,
         api_key_id: UUID | None = None,
+        spender: Spender | None = None,
     ) -> Recorded:
         """As `record`, for one event. Raises what refuses it."""
-        now = self._clock.now()
-        (answer,) = await self._group.submit(
-            (self._submission(organization_id, event, now, enforce, backfill, api_key_id),)
+        submission = self._submission(
+            organization_id, event, self._clock.now(), enforce, backfill, api_key_id, spender
         )
+        (answer,) = await self._group.submit((submission,))
         if isinstance(answer, BillingError):
             raise answer
         return answer
@@ -116,8 +122,9 @@ class UsageIngest:
         enforce: bool,
         backfill: bool,
         api_key_id: UUID | None,
+        spender: Spender | None = None,
     ) -> Submission:
-        meter = self._meters.find(event.type)
+        meter = SPENDING if event.cost_usd is not None else self._meters.find(event.type)
         occurred_at = event.occurred_at
         if occurred_at is None:
             occurred_at = now
@@ -135,6 +142,7 @@ class UsageIngest:
             hashlib.blake2b(event.payload, digest_size=16).hexdigest(),
             enforce,
             api_key_id,
+            spender=spender,
         )
 
     async def _connect(self) -> asyncpg.Connection:
@@ -167,6 +175,7 @@ class UsageIngest:
         """What became of each event of a flush that was written; starts what follows from it."""
         answers = call.answers(row, self._meters)
         self._notices.look_at(answers.quotas)
+        self._spend_notices.look_at(answers.news)
         return answers.each
 
     def prepare(

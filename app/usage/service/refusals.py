@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
-from app.kernel.rates import plain
-from app.usage.domain import Meters, Quota
-from app.usage.errors import QuotaExceeded
+from app.kernel.ids import encode_id
+from app.kernel.rates import EXACT, plain
+from app.usage.domain import Meters, NewEvent, Quota, amount_of
+from app.usage.errors import BudgetExceeded, QuotaExceeded
+from app.usage.service.classes import COST_SCALE, Place
+from app.usage.spend import SpendScope
+
+
+def quota_refusal(
+    place: Place, event: NewEvent, quotas: Mapping[int, Quota], plan: str, meters: Meters
+) -> QuotaExceeded:
+    """Names the first limit that the event did not fit under; *quotas* by their counters' `id`."""
+    own = [
+        (quotas[id(counter)], Decimal(amount_of(counter.metric, event)))
+        for counter in (*place.additive, *place.others)
+        if counter.most is not None
+    ]
+    quota, amount = next((pair for pair in own if not pair[0].allows(pair[1])), own[0])
+    return quota_exceeded(quota, amount, plan, meters)
 
 
 def quota_exceeded(quota: Quota, amount: Decimal, plan: str, meters: Meters) -> QuotaExceeded:
@@ -22,6 +42,30 @@ def quota_exceeded(quota: Quota, amount: Decimal, plan: str, meters: Meters) -> 
         resets_at=quota.window.end.isoformat().replace("+00:00", "Z"),
         plan=plan,
         upgrade_to=upgrade,
+    )
+
+
+def refusals_by_event(text: str | None) -> dict[int, Mapping[str, Any]]:
+    """What limits on spending refused, as the writing statement says it, by the event's place."""
+    return {each["event"]: each for each in json.loads(text or "[]")}
+
+
+def budget_exceeded(refusal: Mapping[str, Any], cost: int | None) -> BudgetExceeded:
+    """The refusal that names the budget, and what is left of it."""
+    limit, spent, held = (Decimal(refusal[name]) for name in ("limit", "spent", "held"))
+    subject = refusal["subject"] or None
+    if refusal["scope"] == SpendScope.API_KEY and subject is not None:
+        subject = encode_id("key", UUID(subject))
+    return BudgetExceeded(
+        budget_id=encode_id("bud", UUID(refusal["limit_id"])),
+        scope=refusal["scope"],
+        subject=subject,
+        reason=refusal["reason"],
+        limit=plain(limit),
+        spent=plain(spent),
+        held=plain(held),
+        remaining=plain(max(limit - spent - held, Decimal(0))),
+        requested=None if cost is None else plain(EXACT.scaleb(Decimal(cost), -COST_SCALE)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +21,14 @@ log = structlog.get_logger(__name__)
 
 Place = tuple[OrganizationId, UUID, datetime]
 """An organization's limit, and the beginning of one of its periods."""
+
+
+def places_of(text: str | None) -> list[Place]:
+    """The places that the writing statement names as JSON."""
+    return [
+        (OrganizationId(UUID(each[0])), UUID(each[1]), datetime.fromisoformat(each[2]))
+        for each in json.loads(text or "[]")
+    ]
 
 
 class SpendNotices:

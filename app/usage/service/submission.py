@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,10 +11,26 @@ from uuid import UUID
 
 from app.catalog.domain import Aggregation, Metric
 from app.kernel.errors import BillingError
-from app.kernel.ids import OrganizationId
+from app.kernel.ids import OrganizationId, encode_id
+from app.kernel.principal import Permission, Principal
 from app.kernel.rates import EXACT
 from app.usage.domain import Meter, NewEvent, Quota, amount_of
 from app.usage.service.classes import COST_SCALE
+from app.usage.service.spend_notices import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Spender:
+    """Who spends, as overrides name them, and whether soft limits on spending let them pass."""
+
+    caller: str
+    may_exceed: bool
+
+    @classmethod
+    def of(cls, principal: Principal) -> Spender:
+        return cls(
+            encode_id("usr", principal.user_id), Permission.BUDGETS_EXCEED in principal.permissions
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,7 @@ class Submission:
     enforce: bool
     api_key_id: UUID | None = None
     reservation: ReservationUse | None = None
+    spender: Spender | None = None
 
 
 class Recorded:
@@ -74,6 +92,7 @@ class Answers:
 
     each: list[Recorded | BillingError]
     quotas: list[tuple[OrganizationId, Quota]]
+    news: list[Place]
 
 
 def key_hash(key: str) -> UUID:
@@ -87,3 +106,16 @@ def value_of(metric: Metric, event: NewEvent) -> str | None:
         return str(amount_of(metric, event))
     value = getattr(event, metric.unique_field or "")
     return None if value is None else key_hash(value).hex
+
+
+def spenders_of(items: Sequence[Submission]) -> list[tuple[int, str | None, bool]]:
+    """Whose the events are that ask to be refused, by their places."""
+    return [
+        (
+            number,
+            item.spender.caller if item.spender else None,
+            bool(item.spender and item.spender.may_exceed),
+        )
+        for number, item in enumerate(items, 1)
+        if item.enforce
+    ]

@@ -20,6 +20,14 @@ CONTEXT = {
     "provider": "acme",
     "model": "nova",
     "events": "7",
+    "budget": "Engineering",
+    "budget_id": "bud_0123456789",
+    "percent": "90",
+    "amount": "10",
+    "spent": "9",
+    "held": "0",
+    "since": "2026-11-01",
+    "consequence": "Nothing is refused.",
 }
 
 
