@@ -120,7 +120,11 @@ async def list_usage_events(
     shown: Annotated[EventFilter, Depends(event_filter)],
     paging: Paging,
 ) -> PageOut[UsageEventOut]:
-    """Events by when they happened, latest first; voided ones are marked."""
+    """Events by when they happened, latest first; voided ones are marked.
+
+    With filters a page looks at 100,000 events at most: it may be short, even empty, while
+    `has_more` is true. Go on with `next_cursor`, or narrow it with `since` and `until`.
+    """
     page = await usage.list_for_organization(principal.organization, shown, paging)
     return PageOut.of(page, UsageEventOut.from_domain)
 

@@ -13,9 +13,9 @@ from app.organizations.service import OrganizationService
 from app.pricing.service import PriceService
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.costs import CostRepository
-from app.usage.repository.export import ExportRepository
 from app.usage.repository.feeds import FeedRepository
 from app.usage.repository.folding import FoldingRepository
+from app.usage.repository.listing import ListingRepository
 from app.usage.repository.partitions import PartitionRepository
 from app.usage.repository.reading import UsageRepository
 from app.usage.repository.recount import RecountRepository
@@ -81,7 +81,7 @@ def register(services: Services) -> None:
     )
     services.add(UsageFeeds, UsageFeeds(work, FeedRepository(work), clock))
     services.add(Folding, Folding(work, FoldingRepository(work), clock))
-    services.add(UsageExports, UsageExports(work, ExportRepository(work), archived, clock))
+    services.add(UsageExports, UsageExports(work, ListingRepository(work), archived, clock))
     services.add(
         WindowRecount,
         WindowRecount(work, recounts, services[OrganizationService], clock),

@@ -10,10 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, cast, func, select, text, update
 
-from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
-from app.kernel.pages import Page, PageRequest
-from app.usage.domain import EventFilter, Figures, Threshold, first_id_at, instant_of
+from app.usage.domain import Figures, Threshold, first_id_at, instant_of
 from app.usage.models import (
     UsageCounter,
     UsageDay,
@@ -21,6 +19,7 @@ from app.usage.models import (
     UsageHour,
     UsageKey,
 )
+from app.usage.repository.listing import ListingRepository
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -33,32 +32,6 @@ def happened_within(since: datetime, until: datetime) -> ColumnElement[bool]:
         UsageEvent.occurred_at >= since,
         UsageEvent.occurred_at < until,
     )
-
-
-def matching(organization_id: OrganizationId, shown: EventFilter) -> list[ColumnElement[bool]]:
-    """The conditions of a filter; its stretch of time narrows both ids and partitions."""
-    conditions = [UsageEvent.organization_id == organization_id]
-    if shown.since is not None:
-        conditions += [
-            UsageEvent.id >= first_id_at(shown.since),
-            UsageEvent.occurred_at >= shown.since,
-        ]
-    if shown.until is not None:
-        conditions += [
-            UsageEvent.id < first_id_at(shown.until + MILLISECOND),
-            UsageEvent.occurred_at < shown.until,
-        ]
-    for column, value in (
-        (UsageEvent.event_type, shown.type),
-        (UsageEvent.debate_id, shown.debate_id),
-        (UsageEvent.workspace, shown.workspace),
-        (UsageEvent.agent, shown.agent),
-        (UsageEvent.model, shown.model),
-        (UsageEvent.user_id, shown.user_id),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    return conditions
 
 
 _SUMS = (
@@ -113,7 +86,7 @@ Named = tuple[datetime, str, str, str, Figures]
 """Hour, event type, provider, model, sums; the hour is the bucket's start."""
 
 
-class UsageRepository(Repository):
+class UsageRepository(ListingRepository):
     """The tables of `models.py`."""
 
     async def stamps_for_operators(
@@ -144,13 +117,6 @@ class UsageRepository(Repository):
                 UsageKey.organization_id == organization_id, UsageKey.key_hash == key
             )
         )
-
-    async def list_for_organization(
-        self, organization_id: OrganizationId, shown: EventFilter, request: PageRequest
-    ) -> Page[UsageEvent]:
-        """Events by when they happened, latest first; voided ones too."""
-        query = select(UsageEvent).where(*matching(organization_id, shown))
-        return await self.page(query, request, UsageEvent.id, lambda event: event.id)
 
     async def hours(
         self, organization_id: OrganizationId, since: datetime, until: datetime

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId
 from app.usage.domain import NEWEST, EventFilter
 from app.usage.errors import ExportsBusy
-from app.usage.repository.export import ExportRepository
+from app.usage.repository.listing import ListingRepository
 from app.usage.service.archive import ArchivedMonths
 
 Rows = Sequence[Mapping[Any, Any]]
+Piece = tuple[Rows, UUID | None]
 
 PAGE_ROWS = 500
 AT_ONCE = 4
@@ -31,7 +33,7 @@ class Export:
         self._exports = exports
         self._organization_id = organization_id
         self._shown = shown
-        self._first: Rows = ()
+        self._first: Piece = ((), None)
         self._is_open = True
 
     async def begin(self) -> None:
@@ -41,12 +43,13 @@ class Export:
 
     async def pages(self) -> AsyncGenerator[Rows, None]:
         """The events, oldest first. Nothing is held between two pages."""
-        rows = self._first
-        while rows:
-            yield rows
-            if len(rows) < PAGE_ROWS:
+        rows, last = self._first
+        while True:
+            if rows:
+                yield rows
+            if last is None:
                 return
-            rows = await self._exports.page(self._organization_id, self._shown, rows[-1]["id"])
+            rows, last = await self._exports.page(self._organization_id, self._shown, last)
 
     def close(self) -> None:
         """Give the place back. The second call does nothing."""
@@ -67,7 +70,7 @@ class UsageExports:
     def __init__(
         self,
         work: UnitOfWork,
-        events: ExportRepository,
+        events: ListingRepository,
         archived: ArchivedMonths,
         clock: Clock,
     ) -> None:
@@ -101,9 +104,11 @@ class UsageExports:
             async with self._work.begin(organization_id):
                 await self._archived.refuse(shown.since, shown.until)
 
-    async def page(self, organization_id: OrganizationId, shown: EventFilter, after: Any) -> Rows:
+    async def page(
+        self, organization_id: OrganizationId, shown: EventFilter, after: UUID | None
+    ) -> Piece:
         async with self._work.begin(organization_id):
-            return list(await self._events.following(organization_id, shown, after, PAGE_ROWS))
+            return await self._events.following(organization_id, shown, after, PAGE_ROWS)
 
     def leave(self, organization_id: OrganizationId) -> None:
         left = self._running.pop(organization_id) - 1

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.kernel.clock import ManualClock
 from app.usage.domain import EventFilter
+from app.usage.repository import listing
 from app.usage.service import export as exporting
 from app.usage.service.export import UsageExports
 from tests.factories.people import Owner, an_owner
@@ -84,6 +85,33 @@ async def test_an_export_has_what_the_list_has_oldest_first(service: Service) ->
         answer = await owner.client.get(EXPORT, params=params)
         found = [json.loads(line) for line in answer.text.splitlines()]
         assert found == list(reversed(await listed(owner, **params))), params
+
+
+async def test_filters_look_through_slices_and_miss_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the slices, the same events; a page of few may be followed by more."""
+    owner = await an_owner(service, "enterprise")
+    await recorded(service, owner, 45)
+    filters: list[dict[str, str]] = [
+        {"workspace": "b"},
+        {"model": "unheard-of", "since": "2026-11-21T08:30:00Z"},
+        {"type": "debate", "until": "2026-11-21T08:40:00Z", "workspace": "c"},
+        {"user_id": "nobody"},
+    ]
+    whole = [await listed(owner, **each) for each in filters]
+    assert [len(each) for each in whole] == [15, 7, 4, 0]
+    for rows in (1, 2, 7, 45, 46):
+        monkeypatch.setattr(listing, "SLICE_ROWS", rows)
+        for each, expected in zip(filters, whole, strict=True):
+            for limit in ("4", "100"):
+                assert await listed(owner, **{"limit": limit, **each}) == expected
+            answer = await owner.client.get(EXPORT, params=each)
+            lines = [json.loads(line) for line in answer.text.splitlines()]
+            assert lines == list(reversed(expected))
+    monkeypatch.setattr(listing, "SLICE_ROWS", 5)
+    page = (await owner.client.get("/api/v1/usage/events", params=filters[3])).json()
+    assert (page["data"], page["has_more"]) == ([], True)
 
 
 async def test_csv_has_the_same_columns_and_runs_no_formula(service: Service) -> None:
