@@ -146,7 +146,7 @@ create or replace function usage_record(
     out denied int[],
     out used numeric[],
     out held numeric[],
-    out refusals jsonb,
+    out over_limits jsonb,
     out news jsonb
 ) language plpgsql as $body$
 declare

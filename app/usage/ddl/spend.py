@@ -305,7 +305,7 @@ FLUSH_ASKS = """
                         end;
                         if v_reason is not null then
                             v_fits := false;
-                            refusals := coalesce(refusals, '[]') || jsonb_build_object(
+                            over_limits := coalesce(over_limits, '[]') || jsonb_build_object(
                                 'event', r.event,
                                 'limit_id', s_limit[i],
                                 'scope', s_scope[i],

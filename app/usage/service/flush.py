@@ -351,7 +351,7 @@ class Flush:
             )
         )
         denied = set(row["denied"])
-        over = refusals_by_event(row["refusals"])
+        over = refusals_by_event(row["over_limits"])
         quotas = {
             id(counter): Quota(
                 counter.metric.key,
