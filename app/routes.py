@@ -8,6 +8,7 @@ from app.budgets import router as budgets
 from app.catalog.router import router as catalog
 from app.infra.http import health
 from app.infra.http.lane import HotOperation
+from app.insights.router import router as insights
 from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
 from app.pricing import router as pricing
@@ -31,6 +32,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.quotas,
     usage.router,
     costs_router.router,
+    insights,
     budgets.router,
     budgets.debates,
     auth,

@@ -31,6 +31,7 @@ from app.infra.jobs.queue import JobQueue
 from app.infra.lifecycle import Lifecycle
 from app.infra.security.secret import SigningSecret, signing_secret
 from app.infra.settings import Settings
+from app.insights import wiring as insights
 from app.invoices import wiring as invoices
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.entitlements import Entitlements
@@ -83,6 +84,7 @@ FEATURES: tuple[Register, ...] = (
     usage.register,
     sinks.register,
     budgets.register,
+    insights.register,
     invoices.register,
     subscriptions.register,
     webhooks.register,
