@@ -45,6 +45,11 @@ class PrincipalCache:
         """Changes with every signal; see `remember`."""
         return self._generation
 
+    @property
+    def is_hearing(self) -> bool:
+        """Whether anything is remembered just now."""
+        return self._signals.is_hearing
+
     def find(self, fingerprint: bytes, at: datetime) -> Entry | None:
         entry = self._entries.get(fingerprint)
         if entry is None or not self._signals.is_hearing or entry.valid_until <= at:

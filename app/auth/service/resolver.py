@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from app.audit.service import now_acting
-from app.auth.domain import API_ACCESS, KEY_START, organization_of
+from app.auth.domain import API_ACCESS, KEY_START, Claims, organization_of
 from app.auth.errors import (
     AccountSuspended,
     CsrfRefused,
@@ -64,6 +67,7 @@ class Resolver:
         self._secrets = secrets
         self._cache = cache
         self._clock = clock
+        self._running: dict[tuple[bytes, int], asyncio.Future[Entry]] = {}
 
     async def resolve(self, credentials: Credentials) -> Principal:
         """Raises `NotAuthenticated` and its kin, or `NotAllowed` for keys and cookies refused."""
@@ -100,6 +104,9 @@ class Resolver:
         if known is not None:
             return known
         claims = self._access_tokens.read(token)
+        return await self._once(fingerprint, partial(self._look_up_token, fingerprint, claims))
+
+    async def _look_up_token(self, fingerprint: bytes, claims: Claims) -> Entry:
         generation = self._cache.generation
         now = self._clock.now()
         all_of_user, only_this = f"user:{claims.user_id}", f"token:{claims.token_id}"
@@ -133,6 +140,9 @@ class Resolver:
         known = self._cache.find(fingerprint, self._clock.now())
         if known is not None:
             return known
+        return await self._once(fingerprint, partial(self._look_up_cookie, fingerprint, cookie))
+
+    async def _look_up_cookie(self, fingerprint: bytes, cookie: str) -> Entry:
         generation = self._cache.generation
         now = self._clock.now()
         async with self._work.begin_platform():
@@ -172,6 +182,12 @@ class Resolver:
         organization_id = organization_of(key)
         if organization_id is None:
             raise NotAuthenticated
+        look_up = partial(self._look_up_key, fingerprint, key, organization_id)
+        return await self._once(fingerprint, look_up)
+
+    async def _look_up_key(
+        self, fingerprint: bytes, key: str, organization_id: OrganizationId
+    ) -> Entry:
         generation = self._cache.generation
         now = self._clock.now()
         async with self._work.begin(organization_id):
@@ -206,6 +222,22 @@ class Resolver:
         )
         self._cache.remember(fingerprint, entry, generation)
         return entry
+
+    async def _once(self, fingerprint: bytes, look_up: Callable[[], Awaitable[Entry]]) -> Entry:
+        """One look-up for everybody who presents the same at the same time.
+
+        Nobody joins a look-up from before a signal, nor any while signals cannot be heard: it may
+        have read what somebody has revoked since.
+        """
+        if not self._cache.is_hearing:
+            return await look_up()
+        place = (fingerprint, self._cache.generation)
+        running = self._running.get(place)
+        if running is None:
+            running = self._running[place] = asyncio.ensure_future(look_up())
+            running.add_done_callback(lambda _: self._running.pop(place, None))
+        # Whoever goes away does not take the others' look-up along.
+        return await asyncio.shield(running)
 
     async def _person(self, user_id: UserId) -> Person:
         person = await self._users.find(user_id)

@@ -8,9 +8,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import URL, event
+from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.auth.errors import TokenRevoked
 from app.auth.service.principal_cache import PrincipalCache
 from app.infra.db.engine import asyncpg_arguments
 from app.infra.db.signals import Signals
@@ -211,3 +212,82 @@ async def test_what_was_read_before_a_revocation_is_not_kept_after_it(service: S
         assert await status(service, owner.token) == 401
     finally:
         resolver._cache = original
+
+
+async def test_who_presents_the_same_at_once_shares_a_look_up(service: Service) -> None:
+    owner = await an_owner(service)
+    resolver = resolver_of(service)
+    service.clock.advance(seconds=61)
+    with counted(service) as alone:
+        await resolver.resolve(bearer(owner.token))
+    service.clock.advance(seconds=61)
+    with counted(service) as together:
+        found = await asyncio.gather(*(resolver.resolve(bearer(owner.token)) for _ in range(20)))
+    assert {each.user_id for each in found} == {owner.user_id}
+    assert len(together) == len(alone)
+
+
+class _HeldSessions:
+    """Reads sessions, and holds on to each until it may go on."""
+
+    def __init__(self, sessions: Any) -> None:
+        self._sessions = sessions
+        self.finished_reading = 0
+        self.may_go_on = asyncio.Event()
+
+    async def find(self, session_id: Any) -> Any:
+        found = await self._sessions.find(session_id)
+        self.finished_reading += 1
+        if self.finished_reading == 1:
+            await self.may_go_on.wait()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sessions, name)
+
+
+async def test_nobody_shares_a_look_up_from_before_a_revocation(service: Service) -> None:
+    """A look-up has read the session and waits; the token ends; the next request asks anew."""
+    owner = await an_owner(service)
+    resolver: Any = resolver_of(service)
+    service.clock.advance(seconds=61)
+    held = _HeldSessions(resolver._sessions)
+    original, resolver._sessions = resolver._sessions, held
+    try:
+        before = asyncio.create_task(resolver.resolve(bearer(owner.token)))
+        while not held.finished_reading:
+            await asyncio.sleep(0.001)
+        async with service.work.begin_platform() as session:
+            await session.execute(
+                text("update auth_sessions set revoked_at = :now where user_id = :user"),
+                {"now": service.clock.now(), "user": owner.user_id},
+            )
+            await service.services[Signals].send(session, f"user:{owner.user_id}")
+        with pytest.raises(TokenRevoked):
+            await resolver.resolve(bearer(owner.token))
+        held.may_go_on.set()
+        await before
+        with pytest.raises(TokenRevoked):
+            await resolver.resolve(bearer(owner.token))
+    finally:
+        resolver._sessions = original
+
+
+async def test_a_caller_who_leaves_does_not_take_the_look_up_along(service: Service) -> None:
+    owner = await an_owner(service)
+    resolver: Any = resolver_of(service)
+    service.clock.advance(seconds=61)
+    held = _HeldSessions(resolver._sessions)
+    original, resolver._sessions = resolver._sessions, held
+    try:
+        first, second = (
+            asyncio.create_task(resolver.resolve(bearer(owner.token))) for _ in range(2)
+        )
+        while not held.finished_reading:
+            await asyncio.sleep(0.001)
+        first.cancel()
+        held.may_go_on.set()
+        assert (await second).user_id == owner.user_id
+        assert held.finished_reading == 1
+    finally:
+        resolver._sessions = original
