@@ -49,7 +49,7 @@ def _settle_call() -> str:
     recording[version] = f"case when b.is_clear then {recording[version]} else -1 end"
     locking = ", ".join(f"${first + n}" for n in range(1, 15))
     return f"""
-        select r.*, b.is_clear, b.refusals, s.settled, s.held_after
+        select r.*, b.is_clear, b.refusals as is_over, s.settled, s.held_after
         from usage_settle_lock({locking}) as b
         cross join lateral usage_record({", ".join(recording)}) as r
         cross join lateral usage_settle(

@@ -148,7 +148,7 @@ class Settling:
                     )
                 break
             if row is not None and not row["is_clear"]:
-                for place, refusal in zip(waiting, row["refusals"], strict=True):
+                for place, refusal in zip(waiting, row["is_over"], strict=True):
                     if refusal is not None:
                         answers[place] = _REFUSALS[refusal]()
                 waiting = [place for place in waiting if answers[place] is None]
