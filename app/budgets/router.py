@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Response
@@ -216,12 +215,11 @@ async def grant_budget_override(
     budget_id: BudgetId, body: OverrideIn, principal: Keeper, overrides: Overrides, clock: Time
 ) -> OverrideOut:
     """Let someone, or everybody, pass a budget for a while, its suspension too."""
-    until = body.until or clock.now() + timedelta(hours=body.duration_hours or 0)
     grant = await overrides.grant(
         principal.organization,
         budget_id,
         user_id=body.user_id,
-        until=until,
+        until=body.end(clock.now()),
         reason=body.reason,
         actor=principal.actor,
     )

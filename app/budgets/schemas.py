@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from uuid import UUID
@@ -216,7 +216,7 @@ class ReasonIn(InputModel):
 
 
 class OverrideIn(InputModel):
-    """Who may pass, until when, and why. Without `user_id` everybody may."""
+    """Who may pass, until when, and why. Without `user_id` everybody may; without an end, a day."""
 
     user_id: Label | None = Field(
         default=None, description="As events name the user, or the id of a member (`usr_…`)."
@@ -227,9 +227,12 @@ class OverrideIn(InputModel):
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
-        if (self.until is None) == (self.duration_hours is None):
-            raise ValueError("either until or duration_hours")
+        if self.until is not None and self.duration_hours is not None:
+            raise ValueError("until or duration_hours, not both")
         return self
+
+    def end(self, now: datetime) -> datetime:
+        return self.until or now + timedelta(hours=self.duration_hours or 24)
 
 
 class OverrideOut(OutputModel):

@@ -130,6 +130,27 @@ INVARIANTS = {
         "organization_id, metric, window_start, value_hash",
         ["events"],
     ),
+    "limits have seen what their events cost": """
+        select s.organization_id, s.limit_id, s.period_start, s.posted, counted.cost
+        from spend s
+        join spend_limits l on l.organization_id = s.organization_id and l.id = s.limit_id
+        cross join lateral (
+            select coalesce(sum(e.cost_usd), 0) as cost
+            from usage_events e
+            where e.organization_id = s.organization_id and e.voided_at is null
+                and usage_period_start(l.period, e.occurred_at) = s.period_start
+                and case l.scope
+                    when 'organization' then true
+                    when 'workspace' then e.workspace = l.subject
+                    when 'user' then e.user_id = l.subject
+                    when 'api_key' then e.api_key_id::text = l.subject
+                    when 'debate' then e.debate_id = l.subject
+                    when 'model' then l.subject in (e.model, e.provider || '/' || e.model)
+                end
+        ) as counted
+        where l.is_active and s.period_start >= l.counts_from and s.posted <> counted.cost
+            and (cast(:organization_id as uuid) is null or s.organization_id = :organization_id)
+    """,
     "every event has its permanent key": f"""
         select organization_id, id from usage_events where {_ONLY}
         except

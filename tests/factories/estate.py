@@ -45,9 +45,15 @@ async def an_estate(service: Service) -> Estate:
         },
     )
     reservation = await http.post("/api/v1/usage/reservations", json={"metric": "debates"})
+    budget = await http.post("/api/v1/budgets", json={"name": "An estate's", "amount_usd": "10"})
+    override = await http.post(
+        f"/api/v1/budgets/{budget.json()['id']}/overrides",
+        json={"duration_hours": 1, "reason": "an example"},
+    )
+    debate = await http.put("/api/v1/debates/a-debate/budget", json={"amount_usd": "1"})
     invoice_id = await a_paid_invoice(service, owner.organization_id)
     me = await http.get("/api/v1/auth/me")
-    for answer in (key, sessions, invite, event, reservation, me):
+    for answer in (key, sessions, invite, event, reservation, budget, override, debate, me):
         assert answer.is_success, answer.text
     return Estate(
         owner,
@@ -59,6 +65,9 @@ async def an_estate(service: Service) -> Estate:
             "invite_id": invite.json()["id"],
             "event_id": event.json()["id"],
             "reservation_id": reservation.json()["id"],
+            "budget_id": budget.json()["id"],
+            "override_id": override.json()["id"],
+            "debate_id": "a-debate",
             "invoice_id": invoice_id,
         },
     )

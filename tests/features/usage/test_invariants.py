@@ -55,6 +55,10 @@ FAULTS = {
             " values (:id, 'people', now(), gen_random_uuid(), 1)"
         ),
     ],
+    "limits have seen what their events cost": [
+        "update spend set posted = posted + 0.000000000000000001 where organization_id = :id",
+        "update spend_limits set subject = 'another' where organization_id = :id",
+    ],
     "every event has its permanent key": [
         "delete from usage_keys where organization_id = :id",
         "update usage_keys set event_id = gen_random_uuid() where organization_id = :id",
@@ -68,6 +72,7 @@ FIGURES = ["events", "quantity", "tokens_in", "tokens_out", "cached_tokens", "co
 
 async def used(service: Service) -> Owner:
     owner = await an_owner(service, "enterprise")
+    await owner.client.put("/api/v1/debates/d/budget", json={"amount_usd": "1"})
     for name in ("one", "two", "gone"):
         await owner.client.post(EVENTS, json={"id": name, **SOUND})
     await owner.client.post(f"{EVENTS}/gone/void", json={"reason": "never happened"})
@@ -92,6 +97,10 @@ async def test_an_invariant_fires_when_what_it_watches_is_broken(
                 )
             assert list(await broken(service, owner.organization_id)) == [name], (fault, figure)
             async with service.work.begin_platform() as session:
+                await session.execute(
+                    text("delete from spend where organization_id = :id"),
+                    {"id": owner.organization_id},
+                )
                 for table in ("events", "keys", "values", "hourly", "daily", "monthly", "counters"):
                     await session.execute(
                         text(f"delete from usage_{table} where organization_id = :id"),

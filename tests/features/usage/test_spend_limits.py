@@ -13,6 +13,7 @@ from app.usage.errors import SpendLimitNotFound
 from app.usage.repository.spend import SpendChange, SpendRepository
 from app.usage.service.spend_limits import SpendLimits
 from app.usage.spend import Limit, Override, Refusal, SpendLabels, SpendPeriod, SpendScope
+from tests.conftest import START
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
 
@@ -236,3 +237,22 @@ async def test_a_check_says_which_limit_refuses_whom(service: Service) -> None:
     assert await refusal("1.51", may_exceed=True) is Refusal.HARD_LIMIT
     await limits.suspend(owner.organization_id, limit.id)
     assert await refusal("0", may_exceed=True) is Refusal.SUSPENDED
+
+
+async def test_the_database_and_the_service_agree_when_a_period_begins_and_ends(
+    service: Service,
+) -> None:
+    instants = [START + timedelta(hours=hours) for hours in range(-9_000, 9_000, 17)]
+    async with service.work.begin_platform() as session:
+        for period in SpendPeriod:
+            rows = await session.execute(
+                text(
+                    "select at, usage_period_start(:period, at) as start,"
+                    " usage_period_end(:period, usage_period_start(:period, at)) as over"
+                    " from unnest(cast(:instants as timestamptz[])) as t (at)"
+                ),
+                {"period": period.value, "instants": instants},
+            )
+            for row in rows:
+                assert row.start == period.start(row.at)
+                assert row.over == period.end(period.start(row.at))
