@@ -16,6 +16,10 @@ from app.infra.settings import Settings
 # Long enough for the slowest request that does its work; a proxy in front gives up at about this.
 _DRAIN_SECONDS = 20
 
+# Longer than proxies and clients keep theirs, so that it is them who close idle connections: the
+# side that closes cannot know whether a request is on its way.
+_IDLE_SECONDS = 75
+
 # How long clients that keep their connections have to learn that this process is leaving.
 _FAREWELL_SECONDS = 2.0
 
@@ -66,6 +70,7 @@ def main() -> None:
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
         backlog=2048,
     )
     Server(config).run(sockets=[listener])

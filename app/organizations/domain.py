@@ -229,6 +229,15 @@ class QuotaWindows:
         month = calendar_month(instant)
         return Period(month.start, min([month.end, *self._starts_after(instant)]))
 
+    def around(self, instant: datetime) -> Period:
+        """A stretch of time around *instant* that counts in the same window throughout.
+
+        A calendar month may have a paid window inside, which is not part of it.
+        """
+        window = self.at(instant)
+        ends = [each.end for each in self.past if window.start < each.end <= instant]
+        return Period(max([window.start, *ends]), window.end)
+
     def _starts_after(self, instant: datetime) -> list[datetime]:
         windows = (*self.past, self.current) if self.current is not None else self.past
         return [window.start for window in windows if window.start > instant]

@@ -122,7 +122,10 @@ def internal_problem() -> Response:
 
 def is_database_loss(error: BaseException) -> bool:
     """Whether *error* means that Postgres is away, rather than that a statement was wrong."""
-    if isinstance(error, PoolTimeout | ConnectionError | asyncpg.CannotConnectNowError):
+    # A server that stands still is no error of the driver: connecting merely takes too long.
+    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, asyncpg.CannotConnectNowError):
         return True
     if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
         return True

@@ -166,14 +166,7 @@ class PriceBook:
         return stretches
 
     def _listed(self, provider: str, model: str, at: datetime) -> ListedPrice | None:
-        """What the list says of the name, else of the model that it is another name of."""
-        if model == ANY:
-            return None
-        found = self._public(provider, model, at)
-        target = self.aliases.get((provider, model))
-        if found is None and target is not None:
-            return self._public(provider, target, at)
-        return found
+        return None if model == ANY else self._public(provider, model, at)
 
     def _levels(
         self, owner: OrganizationId | None, provider: str, model: str

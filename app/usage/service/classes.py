@@ -180,16 +180,18 @@ class Counting:
         self.classes: dict[tuple[object, ...], Class] = {}
         self.counters: dict[tuple[str, int], Counter] = {}
         self._window: Period | None = None
-        self._window_start = self._window_end = 0
+        self._window_start = self._since = self._until = 0
         self._places: dict[int, dict[str, Place]] = {}
         self._here: dict[str, Place] = {}
 
     def place(self, meter: Meter, at: datetime, microseconds: int) -> Place:
         """Where an event of that type and time counts."""
-        if not self._window_start <= microseconds < self._window_end:
+        if not self._since <= microseconds < self._until:
             window = self._window = self.tenant.windows.at(at)
             self._window_start = microseconds_of(window.start)
-            self._window_end = microseconds_of(window.end)
+            stretch = self.tenant.windows.around(at)
+            self._since = microseconds_of(stretch.start)
+            self._until = microseconds_of(stretch.end)
             self._here = self._places.setdefault(self._window_start, {})
         place = self._here.get(meter.event_type)
         if place is None:

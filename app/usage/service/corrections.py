@@ -217,5 +217,4 @@ def _tokens(event: UsageEvent) -> Tokens:
         event.cached_tokens,
         event.cache_write_tokens,
         event.tokens_out,
-        event.reasoning_tokens,
     )

@@ -60,7 +60,7 @@ class Flush:
         tenants: Tenants,
         book: PriceBook,
     ) -> None:
-        self._items = items
+        self.items = items
         self._organizations = organizations
         self._version = book.version
         self._counting: dict[OrganizationId, Counting] = {}
@@ -214,7 +214,7 @@ class Flush:
         ]
 
     def _write(self, columns: Columns) -> None:
-        classes, items = self._classes, self._items
+        classes, items = self._classes, self.items
         events = [item.event for item in items]
         columns.group(
             CLASSES,
@@ -365,7 +365,7 @@ class Flush:
             for counter in self._counters
         }
         each: list[Recorded | BillingError] = []
-        for number, item in enumerate(self._items, 1):
+        for number, item in enumerate(self.items, 1):
             place = self._class_of[number - 1].place
             shown = place.shown
             quota = quotas[id(shown)] if shown is not None else _without_counter(item, place.window)

@@ -142,6 +142,7 @@ class UsageIngest:
             hashlib.blake2b(event.payload, digest_size=16).hexdigest(),
             enforce,
             api_key_id,
+            backfill,
             spender=spender,
         )
 
@@ -174,7 +175,12 @@ class UsageIngest:
     ) -> Sequence[Recorded | BillingError]:
         """What became of each event of a flush that was written; starts what follows from it."""
         answers = call.answers(row, self._meters)
-        self._notices.look_at(answers.quotas)
+        quotas = answers.quotas
+        if any(item.is_backfill for item in call.items):
+            # What an operator fills in is history; nobody is told of limits that it reaches.
+            live = {item.organization_id for item in call.items if not item.is_backfill}
+            quotas = [(owner, quota) for owner, quota in quotas if owner in live]
+        self._notices.look_at(quotas)
         self._spend_notices.look_at(answers.news)
         return answers.each
 

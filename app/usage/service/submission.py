@@ -58,6 +58,7 @@ class Submission:
     payload_hash: str
     enforce: bool
     api_key_id: UUID | None = None
+    is_backfill: bool = False
     reservation: ReservationUse | None = None
     spender: Spender | None = None
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from app.catalog.domain import Catalog, Measure, PerUnitPrice
+from app.catalog.domain import Aggregation, Catalog, Measure, Metric, PerUnitPrice
 from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
@@ -231,9 +231,13 @@ class UsageService:
         return any(item.counts_every_event for item in self._catalogs.active.metrics.values())
 
     def _by_type(self, rows: list[tuple[str, Figures]]) -> dict[str, Decimal]:
+        """What each type of event measures: tokens of `tokens`, quantities of most others."""
         sums = sums_by(rows)
-        known = {name: Decimal(0) for name in self._meters.event_type_of.values()}
-        return known | {name: figures.quantity for name, figures in sums.items()}
+        found = {name: figures.quantity for name, figures in sums.items()}
+        for key, name in self._meters.event_type_of.items():
+            metric = self._catalogs.active.metrics[key]
+            found[name] = _figure(metric, sums.get(name, Figures()))
+        return found
 
     async def period(
         self, organization_id: OrganizationId, since: datetime | None, until: datetime | None
@@ -274,6 +278,14 @@ def _measured(measure: Measure, tokens: tuple[int, int]) -> Decimal:
             return Decimal(tokens[1])
         case _:
             return Decimal(sum(tokens))
+
+
+def _figure(metric: Metric, figures: Figures) -> Decimal:
+    if metric.aggregation is Aggregation.COUNT:
+        return Decimal(figures.events)
+    if metric.measure is Measure.QUANTITY:
+        return figures.quantity
+    return _measured(metric.measure, (figures.tokens_in, figures.tokens_out))
 
 
 def _credits(catalog: Catalog, tenant: Tenant, quotas: list[Quota]) -> Credits | None:

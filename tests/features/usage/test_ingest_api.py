@@ -7,7 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from app.kernel.ids import decode_id
+from app.usage.service.ingest import UsageIngest
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
@@ -351,3 +354,33 @@ async def test_an_operator_backfills_the_past_but_not_the_future(service: Servic
         assert found["occurred_at"] == "2023-11-16T18:17:03Z"
         ahead = {**event, "id": "ahead", "occurred_at": "2026-11-21T09:06:00Z"}
         assert (await client.post(EVENTS, json=ahead)).json()["code"] == "occurred_in_the_future"
+
+
+async def test_what_an_operator_fills_in_alerts_nobody(service: Service) -> None:
+    """The same use by the customer does; both count against the limit."""
+    operator = await an_operator(service)
+    created = await operator.post("/api/v1/organizations", json={"name": "Backfill"})
+    switched = await operator.post(
+        "/api/v1/auth/switch", json={"organization_id": created.json()["id"]}
+    )
+    customer = await an_owner(service)
+    rows = [{"id": f"n{number}", "type": "debate"} for number in range(10)]
+    async with service.client(switched.json()["access_token"]) as filling:
+        for client, told in ((filling, 0), (customer.client, 100)):
+            answer = await client.post(BATCH, json={"events": rows})
+            assert answer.json()["recorded"] == 10, answer.text
+            refused = await client.post(
+                f"{EVENTS}?enforce=true", json={"id": "x", "type": "debate"}
+            )
+            assert refused.status_code == 402
+            await service.services[UsageIngest]._notices.finish()
+            me = (await client.get("/api/v1/auth/me")).json()
+            async with service.work.begin_platform() as session:
+                announced = await session.scalar(
+                    text(
+                        "select announced_percent from usage_counters"
+                        " where organization_id = :id and metric = 'debates'"
+                    ),
+                    {"id": decode_id("org", me["organization"]["id"])},
+                )
+            assert announced == told

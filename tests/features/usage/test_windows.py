@@ -254,6 +254,20 @@ async def test_a_recount_while_events_come_and_go(
         assert sum((await counters(one, owner)).values()) == 900 - 200 + 500
 
 
+async def test_one_batch_may_reach_into_a_paid_window_inside_of_its_month(
+    service: Service,
+) -> None:
+    owner, clock = await an_owner(service), service.clock
+    paid = Period(at(11, 5), at(12, 5))
+    await grant(service, owner, "starter", paid)
+    await grant(service, owner, None, None)
+    await service.drain()
+    times = [clock.now(), at(11, 18), at(11, 2), clock.now(), at(11, 5), at(11, 20)]
+    await use(service, owner, "n", times)
+    assert await counters(service, owner) == {at(11, 1): 3, paid.start: 3}
+    assert await misplaced(service, owner.organization_id) == []
+
+
 def test_stretches_are_cut_where_windows_change() -> None:
     november = Period(at(11, 21), at(12, 21))
     free = QuotaWindows(None, (november,))
