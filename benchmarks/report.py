@@ -9,6 +9,7 @@ from statistics import median
 
 from benchmarks import machine
 from benchmarks.bench import Bench
+from benchmarks.large import MANY
 from benchmarks.measured import Case, Sample
 from benchmarks.targets import TARGETS
 
@@ -26,13 +27,24 @@ def about(bench: Bench, samples: Mapping[str, Sequence[Sample]], workers: int) -
     scale = "" if bench.scale == 1 else f" at scale {bench.scale:g}"
     processes = "" if workers == 1 else f" The service ran in {workers} processes."
     version = bench.fast.database.version
-    stored = f" The large tables held {bench.large_events:,} events." if bench.large_events else ""
+    stored = _large(bench.large_events)
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: medians of {runs} interleaved runs{scale}. "
         f"{machine.facts(version)}, shared by client, service and database; fsync and "
         f"synchronous_commit on. Others used {median(busy):.1f} of these cores meanwhile (at worst "
         f"{max(busy):.1f}), the client at most {client:.1f}.{processes}{stored} {bench.acknowledged:,} events acknowledged, each "
         f"found by its id among {bench.stored:,} rows that add up to every rollup."
+    )
+
+
+def _large(events: int) -> str:
+    if not events:
+        return ""
+    if events == MANY:
+        return f" The large tables held {events:,} events."
+    return (
+        f" The large tables were **scaled down to {events:,} events**: read 20 million as that, and "
+        "1 million, 10 million and 100 thousand as the same share of it."
     )
 
 

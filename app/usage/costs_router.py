@@ -42,7 +42,7 @@ async def report_costs(
 
     Sums come from rollups, exact to the instant. Savings of cached tokens are what they would
     have cost as input less what they did, by the price of each hour. Latency percentiles are of
-    the latest 100,000 events within 31 days. Hours are kept for 90 days; agents, users and the
+    the latest 100,000 events within 31 days, null once those are archived. Hours are kept for 90 days; agents, users and the
     like are shown by the hour for 31 days at most.
     """
     found = await reports.report(principal.organization, since, until, granularity, group_by)

@@ -166,7 +166,14 @@ class PriceBook:
         return stretches
 
     def _listed(self, provider: str, model: str, at: datetime) -> ListedPrice | None:
-        return None if model == ANY else self._public(provider, model, at)
+        """What the list says of the name, else of the model that it is another name of."""
+        if model == ANY:
+            return None
+        found = self._public(provider, model, at)
+        target = self.aliases.get((provider, model))
+        if found is None and target is not None:
+            return self._public(provider, target, at)
+        return found
 
     def _levels(
         self, owner: OrganizationId | None, provider: str, model: str

@@ -178,12 +178,22 @@ class PartitionRepository(Repository):
 
     async def list_partitions(self) -> list[tuple[str, int, int]]:
         """Attached partitions with their size in bytes and the rows the server thinks they have."""
+        return await self._sizes(
+            "oid in (select inhrelid from pg_inherits where inhparent = 'usage_events'::regclass)"
+        )
+
+    async def list_detached(self) -> list[tuple[str, int, int]]:
+        """As `list_partitions`, of months that were detached and not dropped yet."""
+        return await self._sizes(
+            "oid in (select to_regclass(relation) from usage_archives where state = 'detached')"
+        )
+
+    async def _sizes(self, which: str) -> list[tuple[str, int, int]]:
         rows = await self.session.execute(
             text(
-                "select i.inhrelid::regclass::text, pg_total_relation_size(i.inhrelid),"
-                " coalesce(s.n_live_tup, 0)"
-                " from pg_inherits i left join pg_stat_user_tables s on s.relid = i.inhrelid"
-                " where i.inhparent = 'usage_events'::regclass order by 1"
+                "select oid::regclass::text, pg_total_relation_size(oid),"
+                " coalesce(pg_stat_get_live_tuples(oid), 0)"
+                f" from pg_class where {which} order by 1"
             )
         )
         return [(row[0], int(row[1]), int(row[2])) for row in rows]

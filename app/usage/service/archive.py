@@ -70,19 +70,18 @@ class UsageArchives:
         self._clock = clock
 
     async def stored(self) -> Sequence[Stored]:
+        """Every part of the events: files first, then detached months, then attached ones."""
         async with self._work.begin_platform():
             attached = await self._partitions.list_partitions()
+            detached = await self._partitions.list_detached()
             archives = await self._partitions.list_archives()
         return [
             *(
-                Stored(
-                    archive.relation,
-                    archive.state,
-                    None,
-                    int(archive.manifest["events"]) if archive.manifest else 0,
-                )
+                Stored(archive.relation, archive.state, None, int(archive.manifest["events"]))
                 for archive in archives
+                if archive.manifest is not None
             ),
+            *(Stored(name, "detached", size, rows) for name, size, rows in detached),
             *(Stored(name, "attached", size, rows) for name, size, rows in attached),
         ]
 

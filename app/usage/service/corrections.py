@@ -217,4 +217,5 @@ def _tokens(event: UsageEvent) -> Tokens:
         event.cached_tokens,
         event.cache_write_tokens,
         event.tokens_out,
+        event.reasoning_tokens,
     )

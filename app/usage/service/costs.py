@@ -14,7 +14,7 @@ from app.kernel.rates import per_million
 from app.pricing.domain import PriceBook
 from app.pricing.service import PriceService
 from app.usage.domain import Figures, Point, sums_by
-from app.usage.errors import FinerThanKept, StretchTooLong
+from app.usage.errors import EventArchived, FinerThanKept, StretchTooLong
 from app.usage.kept import DAY, HOUR, floor, hours_kept_from, whole, whole_as_kept
 from app.usage.reports import (
     DIMENSIONS,
@@ -185,6 +185,10 @@ class CostReports:
         end = min(period.end, floor(self._clock.now(), HOUR) + DAY)
         start = max(period.start, end - timedelta(days=LATENCY_DAYS))
         if start >= end:
+            return None
+        try:
+            await self._archived.refuse(start, end)
+        except EventArchived:
             return None
         return await self._costs.latency(organization_id, start, end)
 

@@ -237,6 +237,7 @@ async def test_killed_at_any_step_it_loses_nothing_and_goes_on(
             )
         archives = archives_of(service)
         left = [each.name for each in await archives.stored() if "2026_11" in each.name]
+        assert all(each.state != "archived" for each in await archives.stored())
         assert len(left) == 1
         assert await rows(service, left[0]) == events
         (tmp_path / "usage_events_2026_11.ndjson.gz.1.partial").write_bytes(b"left behind")

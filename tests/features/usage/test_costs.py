@@ -232,6 +232,26 @@ async def test_a_fee_for_each_call_is_charged_and_reasoning_has_its_price(
     }
 
 
+async def test_a_price_longer_than_is_kept_is_rounded_for_events_and_sums_alike(
+    service: Service,
+) -> None:
+    owner = await an_owner(service)
+    long = {"provider": "huggingface_together", "model": "Qwen/Qwen3-VL-8B-Instruct"}
+    await send(
+        owner,
+        [
+            some(service, number, **long, cached_tokens=0, tokens_in=77_777 * number)
+            for number in range(9)
+        ],
+    )
+    assert await broken(service, owner.organization_id) == {}
+    costs = await get(owner, "/costs/breakdown")
+    page = await get(owner, "/usage/events")
+    each = [Decimal(row["cost_usd"]) for row in page["data"]]
+    assert Decimal(costs["total_cost_usd"]) == sum(each)
+    assert max(len(str(cost).split(".")[1]) for cost in each) == 18
+
+
 async def test_names_beyond_the_thousandth_are_counted_not_shown(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
