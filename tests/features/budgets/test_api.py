@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from app.audit.service import AuditLog
+from app.kernel.pages import PageRequest
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
 
@@ -28,11 +30,16 @@ async def spend(owner: Owner, key: str, amount: str, **fields: Any) -> dict[str,
     return recorded
 
 
-async def trail(owner: Owner, service: Service, action: str) -> list[dict[str, Any]]:
-    answer = await owner.client.get(f"/api/v1/organizations/{owner.id}/audit-log")
-    if answer.status_code == 404:
-        pytest.skip("no audit log over HTTP")
-    return [row for row in answer.json()["data"] if row["action"] == action]
+async def trail(service: Service, owner: Owner) -> list[tuple[str, Any, Any, str | None]]:
+    """What the audit log says of budgets, oldest first."""
+    page = await service.services[AuditLog].list_for_organization(
+        owner.organization_id, PageRequest(100)
+    )
+    return [
+        (entry.action, entry.before, entry.after, entry.reason)
+        for entry in reversed(page.items)
+        if entry.action.startswith("budgets.")
+    ]
 
 
 async def test_a_budget_says_what_it_is_and_where_it_stands(service: Service) -> None:
@@ -202,3 +209,74 @@ async def test_spending_is_recorded_once_for_its_id(service: Service) -> None:
     voided = await owner.client.post(f"{EVENTS}/rent/void", json={"reason": "never delivered"})
     assert voided.status_code == 200, voided.text
     assert (await owner.client.get(f"{BUDGETS}/{made['id']}")).json()["spent_usd"] == "0"
+
+
+async def test_every_change_is_audited_with_before_and_after(service: Service) -> None:
+    owner = await an_owner(service)
+    made = await a_budget(owner)
+    path = f"{BUDGETS}/{made['id']}"
+    await owner.client.patch(path, json={"amount_usd": "12", "name": "Platform"})
+    await owner.client.patch(path, json={"amount_usd": "12.00"})
+    await owner.client.post(f"{path}/suspend", json={"reason": "a leaked key"})
+    await owner.client.post(f"{path}/resume")
+    body = {"user_id": "u", "until": "2026-11-22T00:00:00Z", "reason": "a demo"}
+    override = (await owner.client.post(f"{path}/overrides", json=body)).json()["id"]
+    await owner.client.delete(f"{path}/overrides/{override}")
+    await owner.client.delete(path)
+    found = await trail(service, owner)
+    granted = {"id": override, "user_id": "u", "until": "2026-11-22T00:00:00+00:00"}
+    assert [entry[0] for entry in found] == [
+        "budgets.created",
+        "budgets.changed",
+        "budgets.suspended",
+        "budgets.resumed",
+        "budgets.override_granted",
+        "budgets.override_ended",
+        "budgets.deleted",
+    ]
+    assert found[0][1:3] == (None, found[0][2])
+    assert found[0][2]["amount_usd"] == "10"
+    assert found[1][1:3] == (
+        {"name": "Engineering", "amount_usd": "10"},
+        {"name": "Platform", "amount_usd": "12"},
+    )
+    assert found[2][3] == "a leaked key"
+    assert found[4][2:] == (granted, "a demo")
+    assert found[5][1] == granted
+    assert found[6][1]["name"] == "Platform"
+
+
+async def test_who_may_only_look_changes_nothing(service: Service) -> None:
+    owner = await an_owner(service, "professional")
+    made = await a_budget(owner)
+    body = {"name": "reader", "scopes": ["budgets.read"]}
+    key = (await owner.client.post("/api/v1/auth/api-keys", json=body)).json()["key"]
+    async with service.client(**{"X-API-Key": key}) as reader:
+        path = f"{BUDGETS}/{made['id']}"
+        assert (await reader.get(path)).status_code == 200
+        refused = [
+            await reader.post(BUDGETS, json={"name": "x", "amount_usd": "1"}),
+            await reader.patch(path, json={"amount_usd": "1"}),
+            await reader.delete(path),
+            await reader.post(f"{path}/suspend"),
+            await reader.post(f"{path}/overrides", json={"reason": "mine"}),
+            await reader.put("/api/v1/debates/d/budget", json={"amount_usd": "1"}),
+            await reader.post(f"{BUDGETS}/spend", json={"id": "a", "amount_usd": "1"}),
+        ]
+        assert [answer.status_code for answer in refused] == [403] * len(refused)
+    assert (await owner.client.get(f"{BUDGETS}/{made['id']}")).json() == made
+
+
+async def test_a_subject_has_only_so_many_budgets(service: Service) -> None:
+    owner = await an_owner(service)
+    for number in range(20):
+        await a_budget(owner, name=f"b{number}")
+    answer = await owner.client.post(BUDGETS, json={"name": "more", "amount_usd": "1"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_many_budgets")
+    await a_budget(owner, scope="workspace", subject="red")
+    first = await owner.client.get(f"{BUDGETS}?limit=15")
+    second = await owner.client.get(f"{BUDGETS}?limit=15&cursor={first.json()['next_cursor']}")
+    names = [row["name"] for row in first.json()["data"] + second.json()["data"]]
+    assert len(set(names)) == 21
+    only = await owner.client.get(f"{BUDGETS}?scope=workspace")
+    assert [row["subject"] for row in only.json()["data"]] == ["red"]

@@ -16,6 +16,7 @@ from app.usage.models import Spend
 from tests.conftest import START
 from tests.factories.people import Owner, an_owner
 from tests.features.budgets.test_api import a_budget, spend
+from tests.support.recount import broken_at
 from tests.support.service import Service, running
 
 BUDGETS = "/api/v1/budgets"
@@ -345,3 +346,46 @@ async def test_money_spent_elsewhere_is_refused_when_asked(service: Service) -> 
         f"{BUDGETS}/spend?enforce=true", json={"id": "b", "amount_usd": "1"}
     )
     assert fits.status_code == 201, fits.text
+
+
+async def test_spending_voiding_and_changing_budgets_at_once_ends_in_step(fresh_url: URL) -> None:
+    """Everybody locks in one order: no call fails, and every budget has seen what is left."""
+    clock = ManualClock(START)
+    async with running(fresh_url, clock) as one, running(fresh_url, clock) as two:
+        owner = await an_owner(one)
+        made = [
+            await a_budget(owner, name=f"b{number}", amount_usd="100", **fields)
+            for number, fields in enumerate(
+                (
+                    {},
+                    {"period": "daily"},
+                    {"scope": "workspace", "subject": "red"},
+                    {"scope": "model", "subject": "claude-sonnet-4", "period": "total"},
+                )
+            )
+        ]
+
+        async def work(service: Service, prefix: str) -> None:
+            async with service.client(owner.token) as client:
+                for number in range(12):
+                    name = f"{prefix}-{number}"
+                    rows = [
+                        call(f"{name}-{row}", workspace="red" if row % 2 else "blue")
+                        for row in range(4)
+                    ]
+                    query = "?enforce=true" if number % 2 else ""
+                    answer = await client.post(f"{EVENTS}/batch{query}", json={"events": rows})
+                    assert answer.json()["recorded"] == 4, answer.text
+                    answer = await client.post(f"{EVENTS}/{name}-1/void", json={"reason": "x"})
+                    assert answer.status_code == 200, answer.text
+                    path = f"{BUDGETS}/{made[number % 4]['id']}"
+                    answer = await client.patch(path, json={"amount_usd": str(100 + number)})
+                    assert answer.status_code == 200, answer.text
+
+        await asyncio.gather(
+            *(work(service, f"{n}") for n, service in enumerate((one, two, one, two)))
+        )
+        found = [Decimal((await state(owner, each))["spent_usd"]) for each in made]
+        left = 4 * 12 * 3
+        assert found == [left * COST, left * COST, left // 3 * COST, left * COST]
+        assert await broken_at(fresh_url) == {}
