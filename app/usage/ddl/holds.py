@@ -4,6 +4,9 @@
 on rows that are locked. What a reservation drew from its parent goes back to the nearest one above
 that is still held, the rest to counters and limits. A parent's limits are the first of its
 child's, so what lies above is a prefix, and what goes back is the remainder.
+
+Plans are made once a connection, perhaps while a table is still empty; so whatever is called once
+a flush says that rows are found by their index. What it calls inherits that.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ create or replace function usage_hold_lock(
     l_organization_id uuid[],
     l_limit_id uuid[],
     l_period_start timestamptz[]
-) returns void language plpgsql set enable_nestloop = on as $body$
+) returns void language plpgsql
+    set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+    set enable_seqscan = off as $body$
 declare
     r record;
 begin
@@ -95,7 +100,7 @@ $body$
 
 HOLD_RETURN = """
 create or replace function usage_hold_return(p_row reservations, p_amounts numeric[])
-returns void language plpgsql set enable_nestloop = on as $body$
+returns void language plpgsql as $body$
 declare
     v_above reservations;
     v_name text;
@@ -132,7 +137,7 @@ $body$
 HOLD_FREE = """
 create or replace function usage_hold_free(
     p_row reservations, p_place int, p_amount numeric, p_covered int
-) returns void language plpgsql set enable_nestloop = on as $body$
+) returns void language plpgsql as $body$
 begin
     if p_row.names[p_place] <> '$' then
         update usage_counters c set held = c.held - p_amount
@@ -155,7 +160,9 @@ create or replace function usage_give_back(
     p_state text,
     p_organization_id uuid[],
     p_id uuid[]
-) returns reservations[] language plpgsql set enable_nestloop = on as $body$
+) returns reservations[] language plpgsql
+    set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+    set enable_seqscan = off as $body$
 declare
     v_row reservations;
     v_rows reservations[] := '{{}}';
@@ -188,7 +195,9 @@ create or replace function usage_expire(
     p_now timestamptz,
     p_organizations uuid[],
     p_at_most int
-) returns int language plpgsql set enable_nestloop = on as $body$
+) returns int language plpgsql
+    set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+    set enable_seqscan = off as $body$
 declare
     v_organizations uuid[];
     v_ids uuid[];

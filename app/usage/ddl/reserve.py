@@ -51,7 +51,9 @@ create or replace function usage_reserve(
     out stored reservations[],
     out refused jsonb[],
     out overdue uuid[]
-) language plpgsql set enable_nestloop = on as $body$
+) language plpgsql
+    set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+    set enable_seqscan = off as $body$
 #variable_conflict use_column
 declare
     v_total int := cardinality(r_id);

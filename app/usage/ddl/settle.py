@@ -29,7 +29,9 @@ create or replace function usage_settle_lock(
     out is_clear boolean,
     out refusals text[],
     out known boolean[]
-) language plpgsql set enable_nestloop = on as $body$
+) language plpgsql
+    set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+    set enable_seqscan = off as $body$
 declare
     v_total int := cardinality(s_key_hash);
     v_organizations uuid[];
@@ -113,7 +115,9 @@ create or replace function usage_settle(
     k_window_start timestamptz[],
     out settled reservations[],
     out held_after numeric[]
-) language plpgsql set enable_nestloop = on as $body$
+) language plpgsql
+    set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+    set enable_seqscan = off as $body$
 declare
     v_held numeric;
     v_row reservations;
@@ -185,7 +189,9 @@ begin
             end loop;
         end if;
         if v_closes then
-            perform usage_hold_return(v_row, v_row.remaining);
+            if v_row.path <> '{}' or not v_is_new then
+                perform usage_hold_return(v_row, v_row.remaining);
+            end if;
             for j in 1 .. cardinality(v_row.names) loop
                 v_row.returned[j] := v_row.returned[j] + v_row.remaining[j];
                 v_row.remaining[j] := 0;
