@@ -120,6 +120,15 @@ create or replace function usage_settle(
     set enable_seqscan = off as $body$
 declare
     v_held numeric;
+    v_count int;
+    f_organization uuid[] := '{}';
+    f_metric text[] := '{}';
+    f_start timestamptz[] := '{}';
+    f_amount numeric[] := '{}';
+    g_organization uuid[] := '{}';
+    g_limit uuid[] := '{}';
+    g_start timestamptz[] := '{}';
+    g_amount numeric[] := '{}';
     v_row reservations;
     v_above reservations;
     v_at int;
@@ -168,8 +177,19 @@ begin
                     v_row.returned[j] := v_row.returned[j] + v_row.remaining[j];
                     v_row.remaining[j] := 0;
                 end if;
-                if v_own > 0 then
-                    perform usage_hold_free(v_row, j, v_own, 0);
+                -- Many events of a flush leave the same rows; each row is written once, below.
+                if v_own > 0 and v_row.names[j] = '$' then
+                    v_count := cardinality(v_row.limit_ids);
+                    g_organization := g_organization
+                        || array_fill(v_row.organization_id, array[v_count]);
+                    g_limit := g_limit || v_row.limit_ids;
+                    g_start := g_start || v_row.period_starts;
+                    g_amount := g_amount || array_fill(v_own, array[v_count]);
+                elsif v_own > 0 then
+                    f_organization := f_organization || v_row.organization_id;
+                    f_metric := f_metric || v_row.names[j];
+                    f_start := f_start || v_row.window_start;
+                    f_amount := f_amount || v_own;
                 end if;
                 -- What a child uses beyond its share comes out of what its envelope has left.
                 for k in reverse cardinality(v_row.path) .. 1 loop
@@ -210,6 +230,20 @@ begin
         where v.organization_id = v_row.organization_id and v.id = v_row.id;
         settled := settled || v_row;
     end loop;
+    update usage_counters c set held = c.held - f.amount
+    from (
+        select t.o, t.m, t.st, sum(t.a) as amount
+        from unnest(f_organization, f_metric, f_start, f_amount) as t (o, m, st, a)
+        group by 1, 2, 3
+    ) as f
+    where c.organization_id = f.o and c.metric = f.m and c.window_start = f.st;
+    update spend s set held = s.held - g.amount
+    from (
+        select t.o, t.l, t.st, sum(t.a) as amount
+        from unnest(g_organization, g_limit, g_start, g_amount) as t (o, l, st, a)
+        group by 1, 2, 3
+    ) as g
+    where s.organization_id = g.o and s.limit_id = g.l and s.period_start = g.st;
     for i in 1 .. cardinality(k_metric) loop
         select c.held into v_held from usage_counters c
         where c.organization_id = k_organization_id[i] and c.metric = k_metric[i]
