@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, cast
@@ -114,9 +113,16 @@ def read_commit(
     """
     row: dict[str, Any] = dict(COMMIT.validate_json(body))
     is_final = row.pop("final", None) is not False
-    said = {"type": event_type, **asdict(labels)}
-    for name, value in said.items():
-        if row.get(name) is None:
+    for name, value in (
+        ("type", event_type),
+        ("workspace", labels.workspace),
+        ("user_id", labels.user_id),
+        ("debate_id", labels.debate_id),
+        ("agent", labels.agent),
+        ("provider", labels.provider),
+        ("model", labels.model),
+    ):
+        if value is not None and row.get(name) is None:
             row[name] = value
     return event_of(cast("EventIn", row), fallback_id), is_final
 
