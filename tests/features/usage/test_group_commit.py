@@ -340,11 +340,8 @@ async def test_a_flush_that_is_sent_again_finds_its_own_events(
         ]
         answers = await ingest.record(owner.organization_id, [*events, events[0]])
         assert flushed == 2
-        assert [isinstance(answer, Recorded) and answer.is_repeat for answer in answers] == [
-            False,
-            False,
-            True,
-        ]
+        recorded = [answer for answer in answers if isinstance(answer, Recorded)]
+        assert [answer.is_repeat for answer in recorded] == [False, False, True]
         assert await broken(service) == {}
         async with service.work.begin(owner.organization_id) as session:
             assert await session.scalar(text("select count(*) from usage_events")) == 2
