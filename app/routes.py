@@ -14,11 +14,12 @@ from app.organizations.router import router as organizations
 from app.pricing import router as pricing
 from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import router as subscriptions
-from app.usage import costs_router, export_router
-from app.usage import hot as usage_hot
-from app.usage import reservation_hot as reservations_hot
-from app.usage import reservation_router as reservations
-from app.usage import router as usage
+from app.usage.router import costs as costs_router
+from app.usage.router import events as usage
+from app.usage.router import export as export_router
+from app.usage.router import hot_events as usage_hot
+from app.usage.router import hot_reservations as reservations_hot
+from app.usage.router import reservations
 from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"

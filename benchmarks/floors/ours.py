@@ -15,11 +15,11 @@ from app.infra.telemetry.logging import configure_logging
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.usage.holding import Caller
-from app.usage.reservation_wire import read_reservation
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.reservations import Reservations
 from app.usage.service.submission import Recorded
-from app.usage.wire import read_batch
+from app.usage.wire.events import read_batch
+from app.usage.wire.reservations import read_reservation
 from app.wiring import build_services
 from benchmarks.events import event
 from benchmarks.floors.work import Run, Step, Task, share

@@ -20,9 +20,9 @@ from app.kernel.clock import SystemClock
 from app.kernel.errors import BillingError, PaymentRequired
 from app.kernel.ids import OrganizationId, new_id
 from app.usage.holding import Caller, Held, Labels, NewReservation
-from app.usage.reservation_wire import read_commit
 from app.usage.service.reservations import Reservations
 from app.usage.service.settling import Settling
+from app.usage.wire.reservations import read_commit
 from app.wiring import build_services
 from tests.support.service import settings_for
 

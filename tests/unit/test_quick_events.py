@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.kernel.errors import BillingError
-from app.usage import wire
 from app.usage.domain import NewEvent
-from app.usage.quick import quick_batch, quick_event
+from app.usage.wire import events as wire
+from app.usage.wire.quick import quick_batch, quick_event
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=0, max_size=5) | st.sampled_from(
     ["debate", "x" * 200, "x" * 201, "é" * 200, "☃" * 201]

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from app.catalog.service import CatalogService  # noqa: F401 - the service fixture builds it
 from app.usage.service.ingest import UsageIngest
-from app.usage.wire import read_batch
+from app.usage.wire.events import read_batch
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
 

@@ -19,7 +19,7 @@ from app.usage.reports import average, bucket_of, in_buckets
 from app.usage.service import costs as service_of_costs
 from app.usage.service.closing import UsageClosing
 from app.usage.service.ingest import UsageIngest
-from app.usage.wire import read_batch
+from app.usage.wire.events import read_batch
 from tests.factories.people import Owner, an_owner
 from tests.support.recount import broken
 from tests.support.service import Service

@@ -18,7 +18,7 @@ from app.usage.service import group_commit
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.submission import Recorded
-from app.usage.wire import read_event
+from app.usage.wire.events import read_event
 from tests.factories.people import Owner, an_owner
 from tests.support.recount import broken
 from tests.support.service import Service, running

@@ -10,9 +10,9 @@ from app.catalog.service import CatalogService
 from app.kernel.ids import new_id
 from app.usage.domain import Meters
 from app.usage.holding import Caller
-from app.usage.reservation_wire import read_reservation
 from app.usage.service.granting import Grant, Request
 from app.usage.service.reservations import Reservations
+from app.usage.wire.reservations import read_reservation
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
 

@@ -38,7 +38,7 @@ from app.usage.service.ingest import UsageIngest
 from app.usage.service.recount import WindowRecount
 from app.usage.service.submission import Recorded
 from app.usage.service.usage import UsageService
-from app.usage.wire import read_event
+from app.usage.wire.events import read_event
 from tests.factories.people import an_owner
 from tests.support.recount import broken, misplaced
 from tests.support.service import Service, running

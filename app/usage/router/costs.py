@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.infra.http.provide import provide
-from app.usage.costs_schemas import BreakdownOut, CostReportOut, Granularity, GroupBy
-from app.usage.router import ARCHIVED, Reader, Since, Until
+from app.usage.router.events import ARCHIVED, Reader, Since, Until
+from app.usage.schemas.costs import BreakdownOut, CostReportOut, Granularity, GroupBy
 from app.usage.service.costs import CostReports
 
 router = APIRouter(prefix="/costs", tags=["costs"])

@@ -18,7 +18,7 @@ from app.kernel.errors import BillingError
 from app.kernel.ids import encode_id
 from app.kernel.rates import plain
 from app.usage.domain import Quota
-from app.usage.schemas import rfc3339, whole_or_text
+from app.usage.schemas.usage import rfc3339, whole_or_text
 from app.usage.service.submission import Recorded
 
 

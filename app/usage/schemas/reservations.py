@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.infra.http.schemas import DecimalString, Instant, OutputModel, prefixed_id
-from app.usage.schemas import Quantity, RecordedOut
+from app.usage.schemas.usage import Quantity, RecordedOut
 
 if TYPE_CHECKING:
     ReservationId = UUID

@@ -17,8 +17,8 @@ from app.kernel.principal import Permission, Principal
 from app.kernel.rates import plain
 from app.usage.domain import NewEvent
 from app.usage.holding import COST, DEFAULT_TTL, LONGEST_TTL, Caller, Held, Labels, NewReservation
-from app.usage.schemas import rfc3339, whole_or_text
-from app.usage.wire import Count, EventIn, Name, RowMalformed, event_of
+from app.usage.schemas.usage import rfc3339, whole_or_text
+from app.usage.wire.events import Count, EventIn, Name, RowMalformed, event_of
 
 _LONGEST = int(LONGEST_TTL.total_seconds())
 

@@ -20,10 +20,10 @@ from app.infra.http.schemas import Metadata, aware
 from app.kernel.errors import BillingError, Malformed
 from app.pricing.domain import SubsetTooLarge
 from app.pricing.normalizer import RawUsageMismatch, read_usage
-from app.usage import cloudevents
 from app.usage.domain import NewEvent
 from app.usage.errors import EventIdMissing
-from app.usage.quick import quick_batch, quick_event
+from app.usage.wire import cloudevents
+from app.usage.wire.quick import quick_batch, quick_event
 
 MAX_BATCH = 1_000
 

@@ -13,11 +13,11 @@ from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.infra.http.schemas import PageOut, Paging
 from app.kernel.principal import Permission, Principal
-from app.usage import reservation_hot as hot
 from app.usage.holding import Held
-from app.usage.reservation_schemas import CommittedOut, ReleasedOut, ReservationId, ReservationOut
-from app.usage.reservation_wire import COMMIT, RESERVE, reservation_json
+from app.usage.router import hot_reservations as hot
+from app.usage.schemas.reservations import CommittedOut, ReleasedOut, ReservationId, ReservationOut
 from app.usage.service.reservations import Reservations
+from app.usage.wire.reservations import COMMIT, RESERVE, reservation_json
 
 writing = APIRouter(prefix="/usage/reservations", tags=["usage"], route_class=HotRoute)
 reading = APIRouter(prefix="/usage/reservations", tags=["usage"])

@@ -14,9 +14,9 @@ from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.kernel.principal import Permission, Principal
 from app.usage.domain import EventFilter
-from app.usage.lines import MEDIA_TYPES, Format, csv_header, csv_lines, ndjson
-from app.usage.router import event_filter
+from app.usage.router.events import event_filter
 from app.usage.service.export import Export, UsageExports
+from app.usage.wire.lines import MEDIA_TYPES, Format, csv_header, csv_lines, ndjson
 
 router = APIRouter(prefix="/usage/events", tags=["usage"])
 

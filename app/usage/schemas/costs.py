@@ -11,7 +11,7 @@ from app.infra.http.schemas import DecimalString, Instant, OutputModel
 from app.kernel.ids import encode_id
 from app.usage.domain import Figures
 from app.usage.reports import Breakdown, CostReport, Latency, Names, UnpricedModel
-from app.usage.schemas import FiguresOut, PeriodOut, PointOut
+from app.usage.schemas.usage import FiguresOut, PeriodOut, PointOut
 
 Granularity = Literal["hourly", "daily", "weekly", "monthly"]
 GroupBy = Literal[

@@ -12,10 +12,10 @@ from app.infra.http.principal import needs
 from app.infra.http.provide import provide
 from app.infra.http.schemas import InstantIn, PageOut, Paging
 from app.kernel.principal import Permission, Principal
-from app.usage import cloudevents, hot
 from app.usage.domain import EventFilter
-from app.usage.hot_document import document
-from app.usage.schemas import (
+from app.usage.router import hot_events as hot
+from app.usage.router.hot_document import document
+from app.usage.schemas.usage import (
     BatchOut,
     CheckIn,
     CheckOut,
@@ -30,7 +30,8 @@ from app.usage.schemas import (
 )
 from app.usage.service.corrections import UsageCorrections
 from app.usage.service.usage import UsageService
-from app.usage.wire import BATCH, EVENT
+from app.usage.wire import cloudevents
+from app.usage.wire.events import BATCH, EVENT
 
 ingest = APIRouter(prefix="/usage/events", tags=["usage"], route_class=HotRoute)
 router = APIRouter(prefix="/usage", tags=["usage"])

@@ -16,13 +16,13 @@ from app.infra.http.lane import HotAnswer, HotOperation, HotRequest
 from app.infra.http.provide import Services
 from app.kernel.errors import BillingError
 from app.kernel.principal import Permission
-from app.usage.answers import batch_json, quotas_json, recorded_json
-from app.usage.cloudevents import is_cloud_event
 from app.usage.errors import EventIdMissing
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.submission import Spender
 from app.usage.service.usage import UsageService
-from app.usage.wire import read_batch, read_cloud_event, read_cloud_events, read_event
+from app.usage.wire.answers import batch_json, quotas_json, recorded_json
+from app.usage.wire.cloudevents import is_cloud_event
+from app.usage.wire.events import read_batch, read_cloud_event, read_cloud_events, read_event
 
 _JSON = b"application/json"
 _KEY_HEADER = HEADER.encode()

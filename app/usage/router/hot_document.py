@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.usage import cloudevents
-from app.usage.wire import MAX_BATCH
+from app.usage.wire import cloudevents
+from app.usage.wire.events import MAX_BATCH
 
 _JSON = "application/json"
 

@@ -14,17 +14,17 @@ from app.infra.http.lane import HotAnswer, HotOperation, HotRequest
 from app.infra.http.provide import Services
 from app.kernel.ids import MalformedId, decode_id
 from app.kernel.principal import Permission
-from app.usage.answers import recorded_json
 from app.usage.errors import ReservationNotFound
-from app.usage.reservation_wire import (
+from app.usage.service.reservations import Reservations
+from app.usage.service.settling import Settling
+from app.usage.wire.answers import recorded_json
+from app.usage.wire.reservations import (
     amounts_json,
     caller_of,
     read_commit,
     read_reservation,
     reservation_json,
 )
-from app.usage.service.reservations import Reservations
-from app.usage.service.settling import Settling
 
 _MAX_KEY = 255
 _HEADER = b"idempotency-key"

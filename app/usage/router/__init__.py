@@ -1,0 +1,1 @@
+"""Usage, quotas, costs and reservations over HTTP; the hot operations stand beside their routes."""

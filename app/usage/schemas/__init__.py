@@ -1,0 +1,1 @@
+"""Usage on the wire, as the API documents it."""
