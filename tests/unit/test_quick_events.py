@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -76,7 +76,7 @@ def long_way(body: bytes, fallback_id: str | None) -> NewEvent | str:
 @given(EVENTS, st.sampled_from([None, "from-the-header"]), st.booleans())
 @example({"id": "a", "type": "b", "occurred_at": "2026-11-21T09:00:00.1+01:00"}, None, False)
 @example({"id": "a", "type": "b", "quantity": 12345678901234.5678}, None, False)
-@settings(max_examples=400)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_both_ways_make_the_same_of_an_event(
     event: dict[str, Any], fallback_id: str | None, escaped: bool
 ) -> None:
