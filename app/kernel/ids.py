@@ -35,7 +35,11 @@ def id_at(instant: datetime) -> UUID:
 
 def encode_id(prefix: str, value: UUID) -> str:
     """The id as the API shows it: prefix, underscore, 26 letters of Crockford's base 32."""
-    number = value.int
+    return encode_number(prefix, value.int)
+
+
+def encode_number(prefix: str, number: int) -> str:
+    """As `encode_id`, from the id's 128 bits."""
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 

@@ -14,7 +14,6 @@ from starlette.datastructures import QueryParams
 from app.infra.http.idempotency import HEADER
 from app.infra.http.lane import HotAnswer, HotOperation, HotRequest
 from app.infra.http.provide import Services
-from app.kernel.errors import BillingError
 from app.kernel.principal import Permission
 from app.usage.errors import EventIdMissing
 from app.usage.service.ingest import UsageIngest
@@ -43,16 +42,14 @@ async def _record_event(services: Services, request: HotRequest) -> HotAnswer:
             event = read_event(request.body, _key(request))
     except ValidationError as error:
         raise RequestValidationError(_faults(error)) from None
-    (answer,) = await services[UsageIngest].record(
+    answer = await services[UsageIngest].record_one(
         organization_id,
-        [event],
+        event,
         enforce=enforce,
         backfill=principal.is_operator,
         api_key_id=principal.api_key_id,
         spender=Spender.of(principal) if enforce else None,
     )
-    if isinstance(answer, BillingError):
-        raise answer
     return 200 if answer.is_repeat else 201, recorded_json(event.key, answer)
 
 

@@ -82,6 +82,12 @@ class Recorded:
         return known if isinstance(known, UUID) else UUID(known)
 
     @property
+    def event_number(self) -> int:
+        """The 128 bits of `event_id`."""
+        known = self._event_id
+        return known.int if isinstance(known, UUID) else int(known, 16)
+
+    @property
     def cost_usd(self) -> Decimal | None:
         """Exact; `None` when it has no price yet."""
         return None if self._cost is None else EXACT.scaleb(Decimal(self._cost), -COST_SCALE)

@@ -15,7 +15,7 @@ from json.encoder import encode_basestring as quoted
 from pydantic_core import to_json
 
 from app.kernel.errors import BillingError
-from app.kernel.ids import encode_id
+from app.kernel.ids import encode_number
 from app.kernel.rates import plain
 from app.usage.domain import Quota
 from app.usage.schemas.usage import rfc3339, whole_or_text
@@ -26,8 +26,8 @@ def recorded_json(name: str, answer: Recorded) -> bytes:
     """`RecordedOut`: what became of the event that its caller calls *name*."""
     status = "duplicate" if answer.is_repeat else "recorded"
     return (
-        f'{{"id":{quoted(name)},"event_id":"{encode_id("evt", answer.event_id)}"'
-        f',"status":"{status}",{_cost(answer.cost_usd)},"quota":{_quota(answer.quota)}}}'
+        f'{{"id":{quoted(name)},"event_id":"{encode_number("evt", answer.event_number)}"'
+        f',"status":"{status}",{_cost(answer.cost_usd)},"quota":{_latest.text_of(answer.quota)}}}'
     ).encode()
 
 
@@ -72,6 +72,22 @@ def _quota(quota: Quota) -> str:
         f',"remaining":{_number(quota.remaining)},"resets_at":"{_instant(quota.window.end)}"'
         f',"policy":"{quota.policy.value}"}}'
     )
+
+
+class _Latest:
+    """The text of the latest quota: the answers to one flush mostly share it."""
+
+    def __init__(self) -> None:
+        self._quota: Quota | None = None
+        self._text = ""
+
+    def text_of(self, quota: Quota) -> str:
+        if quota is not self._quota:
+            self._quota, self._text = quota, _quota(quota)
+        return self._text
+
+
+_latest = _Latest()
 
 
 def _number(value: Decimal | None) -> str:
