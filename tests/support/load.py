@@ -31,6 +31,7 @@ class Load:
     at: str
     batch: int = 10
     pause: float = 0.02
+    with_singles: bool = True
     acknowledged: set[str] = field(default_factory=set)
     answers: Counter[int] = field(default_factory=Counter)
     cut: list[str] = field(default_factory=list)
@@ -83,7 +84,7 @@ class Load:
                 "agent": name,
                 "occurred_at": self.at,
             }
-            for row in range(1 if number % 2 else self.batch)
+            for row in range(1 if self.with_singles and number % 2 else self.batch)
         ]
         self.sent.append(rows)
         return rows
