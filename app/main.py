@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -19,6 +20,7 @@ from secure import (
     XFrameOptions,
 )
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import routes
 from app.infra.http.docs import install_docs
@@ -44,6 +46,18 @@ RFC 3339 in UTC. Errors are `application/problem+json` with a stable `code`.
 """
 
 
+class Application(FastAPI):
+    """The framework's application, and before all of it what takes the hot operations."""
+
+    front: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.front is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await self.front(scope, receive, send)
+
+
 def create_app(
     settings: Settings | None = None,
     services: Services | None = None,
@@ -60,7 +74,7 @@ def create_app(
         services = build_services(settings)
     settings = services[Settings]
 
-    app = FastAPI(
+    app = Application(
         title="Aragora Billing",
         version=VERSION,
         description=DESCRIPTION,
@@ -92,8 +106,8 @@ def create_app(
     headers = _security_headers(settings)
     app.add_middleware(Edge, headers=headers, aliases=routes.ALIASES)
     if with_lane:
-        app.middleware_stack = Lane(
-            app.build_middleware_stack(),
+        app.front = Lane(
+            partial(FastAPI.__call__, app),
             services,
             routes.HOT_OPERATIONS,
             prefix=routes.API_PREFIX,
