@@ -109,7 +109,7 @@ class SpendLimitNotFound(NotFound):
 
 
 class BudgetExceeded(PaymentRequired):
-    """A budget of {limit} USD refuses this: {spent} are spent, {held} held ({reason})."""
+    """A budget refuses this ({reason} at {limit} USD): {spent} are spent, {held} held."""
 
     code = "budget_exceeded"
     shown = (

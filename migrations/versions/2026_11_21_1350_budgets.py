@@ -4,8 +4,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from app.usage.ddl import install
-
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -82,7 +80,6 @@ def upgrade() -> None:
             name=op.f("uq_budget_alerts_organization_id_budget_id_period_start_fraction"),
         ),
     )
-    install(op.get_bind().exec_driver_sql)
 
 
 def downgrade() -> None:

@@ -135,6 +135,15 @@ _COUNTED = f"""
                 and k.window_start = c_window[t.class]
             where jsonb_typeof(c.amount) = 'string'"""
 
+# One key by its index, whatever is planned: the flushes' sessions do without nested loops, and a
+# join would read every key there is. The limit keeps the planner from making it one.
+ONE_KEY = """
+                select k.event_id, k.payload_hash, k.xmin as xid
+                from usage_keys k
+                where k.organization_id = c_organization[t.class] and k.key_hash = t.hash
+                limit 1
+            """
+
 # Bytes of organization ids and "C" order of metrics are how Python sorts counters.
 RECORD = f"""
 create or replace function usage_record(
@@ -232,8 +241,7 @@ begin
             -- Only now, with the counters locked, is it certain who has recorded a key.
             select coalesce(array_agg(t.n), '{{}}') into v_known
             from unnest(v_classes, v_hashes) with ordinality as t (class, hash, n)
-            join usage_keys u
-                on u.organization_id = c_organization[t.class] and u.key_hash = t.hash;
+            cross join lateral ({ONE_KEY}) as u;
             v_granted := '{{}}';
             for r in
                 select b.event, b.may_exceed,
@@ -307,9 +315,8 @@ begin
         for r in
             select t.n, u.event_id, u.payload_hash
             from unnest(v_classes, v_hashes, v_ids) with ordinality as t (class, hash, id, n)
-            join usage_keys u
-                on u.organization_id = c_organization[t.class] and u.key_hash = t.hash
-            where (u.event_id <> t.id or u.xmin <> pg_current_xact_id()::xid)
+            cross join lateral ({ONE_KEY}) as u
+            where (u.event_id <> t.id or u.xid <> pg_current_xact_id()::xid)
                 and not (t.n = any (denied))
             order by t.n
         loop

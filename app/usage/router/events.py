@@ -93,7 +93,11 @@ async def record_usage_event(request: Request) -> Response:
 
     The same content again is answered 200 `duplicate`; other content under the same id is a 409
     and the first stays. Without an `id`, the `Idempotency-Key` header is the id. `cached_tokens`
-    and `cache_write_tokens` are parts of `tokens_in`, `reasoning_tokens` of `tokens_out`.
+    and `cache_write_tokens` are parts of `tokens_in`, `reasoning_tokens` of `tokens_out`. Instead
+    of counts, `raw_usage` takes the usage object of OpenAI, Anthropic or Gemini as it came, with
+    `provider`; of a streamed answer, the list of its usage objects. Of a CloudEvent the `id` alone
+    names the event, whatever its `source`. A `tokens` event is no `api_call`; who meters both
+    sends both.
     """
     return await hot.RECORD_EVENT.answer(request)
 

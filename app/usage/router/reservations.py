@@ -96,8 +96,9 @@ async def commit_reservation(request: Request) -> Response:
     What the event does not say, the reservation did. What was not used goes back; more than was
     held is recorded too and reported as `overshoot`. With `final: false` the event draws on the
     hold and the reservation goes on, for answers that are streamed. The same event again changes
-    nothing. After its expiry the event is recorded and all of it is overshoot; after a release, or
-    a commit by another event, it is a 409 and nothing is recorded.
+    nothing. Once its hold was given back after its expiry, which takes up to a minute, the event
+    is recorded and all of it is overshoot; after a release, or a commit by another event, it is a
+    409 and nothing is recorded.
     """
     return await hot.COMMIT.answer(request)
 

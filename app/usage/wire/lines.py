@@ -119,9 +119,9 @@ def _cell(value: Any) -> Any:
             return "true" if value else "false"
         case str():
             return f"'{value}" if value.startswith(_FORMULA) else value
-        case list():
+        case [str(), *_] | []:
             return " ".join(value)
-        case dict():
+        case dict() | list():
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         case _:
             return value

@@ -82,6 +82,15 @@ def read_reservation(body: bytes, caller: str, key: str | None) -> NewReservatio
     metric, quantity = get("metric"), get("quantity")
     if quantity is not None and metric is None:
         raise RowMalformed(where="metric", what="Field required with a quantity")
+    if (
+        get("estimated_cost_usd") is None
+        and {"provider", "model", "tokens_in"} <= given.keys()
+        and "max_tokens_out" not in given
+    ):
+        raise RowMalformed(
+            where="max_tokens_out",
+            what="Field required: what is held is the most a call may cost; 0 for one that only reads",
+        )
     seconds = get("ttl_seconds")
     return NewReservation(
         metric,

@@ -269,3 +269,27 @@ async def test_nothing_is_held_while_a_client_reads_slowly(service: Service) -> 
     await pages.aclose()
     export.close()
     assert held == 0
+
+
+async def test_an_event_of_every_shape_is_exported(service: Service) -> None:
+    """A streamed answer's usage is a list of objects, which a cell must hold as well."""
+    owner = await an_owner(service)
+    usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+    for number, raw in enumerate((usage, [usage, {**usage, "completion_tokens": 2}])):
+        answer = await owner.client.post(
+            "/api/v1/usage/events",
+            json={
+                "id": f"raw-{number}",
+                "type": "tokens",
+                "provider": "openai",
+                "model": "gpt-4o",
+                "raw_usage": raw,
+            },
+        )
+        assert answer.status_code == 201, answer.text
+    found = await owner.client.get(EXPORT, params={"format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(found.text)))
+    assert {row["id"]: type(json.loads(row["raw_usage"])) for row in rows} == {
+        "raw-0": dict,
+        "raw-1": list,
+    }
