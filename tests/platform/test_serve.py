@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -116,7 +117,14 @@ def home() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="aragora-serve-"))
     directory.chmod(0o755)
     yield directory
-    shutil.rmtree(directory)
+    # A server that has just ended may still be clearing up after itself.
+    until(lambda: _is_removed(directory))
+
+
+def _is_removed(directory: Path) -> bool:
+    with suppress(OSError):
+        shutil.rmtree(directory)
+    return not directory.exists()
 
 
 @pytest.fixture

@@ -166,7 +166,12 @@ async def test_what_is_not_limited_holds_nothing(service: Service) -> None:
         ({"metric": "debates", "ttl_seconds": 86_401}, 422, "validation_failed"),
         ({"metric": "debates", "quantity": -1}, 422, "validation_failed"),
         ({"metric": "debates", "colour": "red"}, 422, "validation_failed"),
-        ({"provider": "none", "model": "such", "tokens_in": 5}, 422, "estimate_not_priced"),
+        ({"provider": "openai", "model": "gpt-4o", "tokens_in": 5}, 422, "validation_failed"),
+        (
+            {"provider": "none", "model": "such", "tokens_in": 5, "max_tokens_out": 0},
+            422,
+            "estimate_not_priced",
+        ),
         (
             {"metric": "debates", "parent_id": "res_" + "0" * 26},
             404,
