@@ -25,3 +25,74 @@ class QuotaWindowOpened(Fact):
     subscription_id: UUID
     starts_at: datetime
     ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailed(Fact):
+    """An attempt to collect an invoice failed; once per invoice and attempt."""
+
+    organization_id: UUID
+    subscription_id: UUID
+    stripe_invoice_id: str
+    attempt: int
+    amount_due: int
+    currency: str
+    next_attempt_at: datetime | None
+    pay_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentActionRequired(Fact):
+    """The bank asks the customer to confirm a payment, at *pay_url*; once per invoice."""
+
+    organization_id: UUID
+    subscription_id: UUID
+    stripe_invoice_id: str
+    pay_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRecovered(Fact):
+    """An invoice whose payment had failed is settled, and nothing else is owed."""
+
+    organization_id: UUID
+    subscription_id: UUID
+    stripe_invoice_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMethodExpiring(Fact):
+    """A saved card ends within a month; once per card and expiry."""
+
+    organization_id: UUID
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnding(Fact):
+    """A trial ends in a few days; once per subscription and end."""
+
+    organization_id: UUID
+    subscription_id: UUID
+    trial_end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateSubscription(Fact):
+    """An organization pays for a second subscription, which gives it nothing."""
+
+    organization_id: UUID
+    subscription_id: UUID
+    stripe_subscription_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceUnknown(Fact):
+    """A subscription bills a price that belongs to no plan here; nothing was changed."""
+
+    organization_id: UUID
+    stripe_subscription_id: str
+    price_id: str
