@@ -123,7 +123,7 @@ class Control:
         return answer
 
     def _tell_time(self, request: Request, sent: Doc) -> Doc:
-        row = self._sandbox.store.row("SELECT min(due) AS due FROM alarms")
+        row = self._sandbox.store.row("SELECT min(due) AS due FROM alarms WHERE clock = ''")
         return {
             "now": self._sandbox.now(),
             "offset": self._sandbox.offset,
@@ -142,11 +142,13 @@ class Control:
     def _renew(self, request: Request, sent: Doc) -> Doc:
         """Move the clock to where this subscription's next invoice has been collected."""
         id = request.path_params["id"]
-        subscription = self._sandbox.get("subscription", id)
-        if subscription["status"] in standing.TERMINAL:
-            raise invalid(f"Subscription {id} has ended.")
-        due = max(standing.renewal_due(subscription), self._sandbox.now())
-        self._timeline.advance(due + _HOUR)
+        with self._sandbox.unit():
+            subscription = self._sandbox.get("subscription", id)
+            if subscription["status"] in standing.TERMINAL:
+                raise invalid(f"Subscription {id} has ended.")
+            due = max(standing.renewal_due(subscription), self._sandbox.now())
+            clock = self._sandbox.clock_of(subscription)
+        self._timeline.advance(due + _HOUR, clock)
         with self._sandbox.unit():
             subscription = self._sandbox.get("subscription", id)
             invoice = self._sandbox.find("invoice", subscription["latest_invoice"])

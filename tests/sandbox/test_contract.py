@@ -93,6 +93,7 @@ async def _live(account: Account) -> set[str]:
     """A few busy months in an account; says what kinds of objects came of them."""
     v1 = account.stripe.v1
     await v1.webhook_endpoints.create_async({"url": "https://a.test/hook", "enabled_events": ["*"]})
+    await v1.test_helpers.test_clocks.create_async({"frozen_time": 1_800_000_000, "name": "a"})
     coupon = await v1.coupons.create_async({"percent_off": 20.5, "duration": "once"})
     await v1.promotion_codes.create_async(
         {"code": "HELLO", "promotion": {"type": "coupon", "coupon": coupon.id}}

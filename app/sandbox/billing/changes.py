@@ -319,7 +319,7 @@ def _wait_for_invoice(sandbox: Sandbox, subscription: Doc, line: Proration) -> N
             "quantity": quantity,
             "quantity_decimal": str(quantity),
             "tax_rates": [],
-            "test_clock": None,
+            "test_clock": subscription["test_clock"],
         },
         "invoiceitem.created",
     )

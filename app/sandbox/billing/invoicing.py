@@ -115,7 +115,7 @@ def blank(sandbox: Sandbox, customer: Doc, reason: str, subscription: Doc | None
         },
         "subtotal": 0,
         "subtotal_excluding_tax": 0,
-        "test_clock": None,
+        "test_clock": customer["test_clock"],
         "total": 0,
         "total_discount_amounts": [],
         "total_excluding_tax": 0,

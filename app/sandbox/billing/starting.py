@@ -165,7 +165,7 @@ def _blank(sandbox: Sandbox, order: Order, trialing: bool) -> Doc:
         "start_date": now,
         "status": "trialing" if trialing else "incomplete",
         "status_details": None,
-        "test_clock": None,
+        "test_clock": order.customer["test_clock"],
         "transfer_data": None,
         "trial_end": order.trial_end if trialing else None,
         "trial_settings": order.trial_settings

@@ -33,6 +33,11 @@ def matching(params: Doc, *fields: str, **paths: str) -> list[Condition]:
     return conditions
 
 
+def of_clock(params: Doc) -> Condition:
+    """Who lives by the clock that was named; by the account's own time, if none was."""
+    return ("json_extract(doc, '$.test_clock') IS ?", params.get("test_clock"))
+
+
 def page(
     sandbox: Sandbox, kind: str, url: str, params: Doc, conditions: list[Condition] | None = None
 ) -> Doc:

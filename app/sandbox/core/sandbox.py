@@ -18,8 +18,14 @@ LABELS = {
     "payment_method": "PaymentMethod",
     "promotion_code": "promotion code",
     "subscription_schedule": "subscription schedule",
+    "test_helpers.test_clock": "test clock",
     "webhook_endpoint": "webhook endpoint",
 }
+
+
+CLOCK = "test_helpers.test_clock"
+_OF_NO_ONE = ("event", "promotion_code")
+"""Kinds that name a customer and yet do not live by their clock."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Sandbox:
         self._live: dict[tuple[str, str], Doc] = {}
         self._cause = Cause()
         self._instant: int | None = None
+        self._frozen: int | None = None
+        self._open = False
 
     # Time --------------------------------------------------------------------------------
 
@@ -53,10 +61,38 @@ class Sandbox:
         return self._clock.now().timestamp()
 
     def now(self) -> int:
-        """The clock of the account, which can be moved ahead of the machine's."""
+        """What time it is for whoever this unit is about.
+
+        The first object a unit meets that lives by a test clock settles it; without one it is
+        the account's time, which can be moved ahead of the machine's.
+        """
         if self._instant is not None:
             return self._instant
+        if self._frozen is not None:
+            return self._frozen
+        return self.account_now()
+
+    def account_now(self) -> int:
         return int(self.real_now()) + self.offset
+
+    def clock_of(self, doc: Doc) -> str:
+        """The test clock an object lives by, or "" for the account's own time."""
+        if doc["object"] == CLOCK:
+            return str(doc["id"])
+        if doc.get("test_clock"):
+            return str(doc["test_clock"])
+        customer = doc.get("customer")
+        if not isinstance(customer, str) or doc["object"] in _OF_NO_ONE:
+            return ""
+        holder = self._read("customer", customer)
+        return str(holder.get("test_clock") or "") if holder else ""
+
+    def _live_by(self, doc: Doc) -> None:
+        if not self._open or self._frozen is not None or self._instant is not None:
+            return
+        if clock := self.clock_of(doc):
+            found = self._read(CLOCK, clock)
+            self._frozen = found.get("frozen_time") if found else None
 
     @property
     def offset(self) -> int:
@@ -66,13 +102,14 @@ class Sandbox:
         self.store.set("clock_offset", str(instant - int(self.real_now())))
 
     @contextmanager
-    def at(self, instant: int) -> Iterator[None]:
+    def at(self, instant: int, clock: str = "") -> Iterator[None]:
         """Act as if it were *instant*: what falls due is dated when it fell due."""
-        before, self._instant = self._instant, instant
+        before, self._instant = (self._instant, self._frozen), instant
+        self._frozen = instant if clock else None
         try:
             yield
         finally:
-            self._instant = before
+            self._instant, self._frozen = before
 
     # Units -------------------------------------------------------------------------------
 
@@ -80,6 +117,7 @@ class Sandbox:
     def unit(self, cause: Cause | None = None) -> Iterator[None]:
         """Everything inside happens, or nothing; a refusal may ask to keep what it did."""
         self._live.clear()
+        self._frozen, self._open = None, True
         self._cause = cause or Cause()
         kept: refusals.Refusal | None = None
         try:
@@ -92,6 +130,7 @@ class Sandbox:
                     kept = refusal
         finally:
             self._live.clear()
+            self._frozen, self._open = None, False
             self._cause = Cause()
         if kept is not None:
             raise kept
@@ -99,6 +138,12 @@ class Sandbox:
     # Documents ---------------------------------------------------------------------------
 
     def find(self, kind: str, id: str) -> Doc | None:
+        doc = self._read(kind, id)
+        if doc is not None:
+            self._live_by(doc)
+        return doc
+
+    def _read(self, kind: str, id: str) -> Doc | None:
         if (kind, id) not in self._live:
             text = self.store.read(kind, id)
             if text is None:
@@ -174,7 +219,8 @@ class Sandbox:
             "id": ids.new("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            "created": self.now(),
+            # Events are dated with the account's time also when a test clock says otherwise.
+            "created": self.now() if self._frozen is None else self.account_now(),
             "data": data,
             "livemode": False,
             "pending_webhooks": len(listeners),
@@ -203,11 +249,12 @@ class Sandbox:
             self.store.run("DELETE FROM alarms WHERE kind = ? AND id = ?", kind, id)
             return
         self.store.run(
-            "INSERT INTO alarms (kind, id, due) VALUES (?, ?, ?) "
-            "ON CONFLICT (kind, id) DO UPDATE SET due = excluded.due",
+            "INSERT INTO alarms (kind, id, due, clock) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (kind, id) DO UPDATE SET due = excluded.due, clock = excluded.clock",
             kind,
             id,
             due,
+            self.clock_of(doc),
         )
 
 

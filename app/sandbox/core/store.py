@@ -15,8 +15,8 @@ CREATE INDEX IF NOT EXISTS objects_by_id ON objects (id);
 CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (kind, json_extract(doc, '$.customer'));
 CREATE INDEX IF NOT EXISTS objects_by_invoice ON objects (kind, json_extract(doc, '$.invoice'));
 CREATE TABLE IF NOT EXISTS alarms (
-  kind TEXT NOT NULL, id TEXT NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (kind, id));
-CREATE INDEX IF NOT EXISTS alarms_by_due ON alarms (due);
+  kind TEXT NOT NULL, id TEXT NOT NULL, due INTEGER NOT NULL, clock TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (kind, id));
 CREATE TABLE IF NOT EXISTS deliveries (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   event TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
@@ -28,6 +28,14 @@ CREATE TABLE IF NOT EXISTS replies (
   key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
   at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_UPGRADES = (
+    # What files of earlier versions lack: the column, how it is made, what else it needs.
+    ("alarms", "clock", "ALTER TABLE alarms ADD COLUMN clock TEXT NOT NULL DEFAULT ''"),
+)
+_AFTERWARDS = """
+DROP INDEX IF EXISTS alarms_by_due;
+CREATE INDEX IF NOT EXISTS alarms_by_clock ON alarms (clock, due);
 """
 _TABLES = ("objects", "alarms", "deliveries", "replies", "settings")
 
@@ -43,6 +51,10 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        for table, column, make in _UPGRADES:
+            if column not in {row["name"] for row in self.rows(f"PRAGMA table_info({table})")}:
+                self._db.execute(make)
+        self._db.executescript(_AFTERWARDS)
 
     def close(self) -> None:
         self._db.close()

@@ -1,10 +1,10 @@
-"""What falls due, in order: the account's clock moves and things happen when they should."""
+"""What falls due, in order: a clock moves and things happen when they should."""
 
 import logging
 from collections.abc import Callable, Mapping
 
 from app.sandbox.core.params import Doc
-from app.sandbox.core.sandbox import Sandbox
+from app.sandbox.core.sandbox import CLOCK, Sandbox
 
 Appointment = Callable[[Sandbox, Doc], None]
 _log = logging.getLogger("sandbox.timeline")
@@ -12,7 +12,7 @@ _MOST_STEPS = 200_000
 
 
 class Timeline:
-    """Keeps the account's appointments.
+    """Keeps the account's appointments, and those of every test clock that advances.
 
     Each is kept in its own unit and dated when it fell due, so that a year passed in one
     call leaves the same objects and events as a year that was waited for.
@@ -24,26 +24,47 @@ class Timeline:
 
     def catch_up(self, to: int | None = None) -> int:
         """Do everything due by *to* (by now, if not said) and count it."""
-        limit = self._sandbox.now() if to is None else to
-        for step in range(_MOST_STEPS):
-            row = self._sandbox.store.row(
-                "SELECT kind, id, due FROM alarms WHERE due <= ? ORDER BY due, kind, id LIMIT 1",
-                limit,
+        done = self._keep_until(self._sandbox.account_now() if to is None else to, "")
+        for clock in self._sandbox.all(CLOCK, oldest_first=True, status="advancing"):
+            done += self._arrive(
+                clock["id"], clock["status_details"]["advancing"]["target_frozen_time"]
             )
-            if row is None:
-                return step
-            self._keep(row["kind"], row["id"], row["due"])
-        raise RuntimeError("the timeline does not come to rest")
+        return done
 
-    def advance(self, to: int) -> int:
-        """Move the account's clock ahead and do what falls due on the way."""
+    def advance(self, to: int, clock: str = "") -> int:
+        """Move the account's time, or a test clock, ahead and do what falls due on the way."""
+        if clock:
+            return self._arrive(clock, to)
         done = self.catch_up(to)
         self._sandbox.move_to(to)
         return done
 
-    def _keep(self, kind: str, id: str, due: int) -> None:
+    def _arrive(self, clock: str, to: int) -> int:
+        sandbox = self._sandbox
+        done = self._keep_until(to, clock)
+        with sandbox.unit():
+            ready = sandbox.get(CLOCK, clock)
+            ready.update(frozen_time=to, status="ready", status_details={})
+            sandbox.save(ready)
+            sandbox.emit("test_helpers.test_clock.ready", ready)
+        return done
+
+    def _keep_until(self, limit: int, clock: str) -> int:
+        for step in range(_MOST_STEPS):
+            row = self._sandbox.store.row(
+                "SELECT kind, id, due FROM alarms WHERE clock = ? AND due <= ? "
+                "ORDER BY due, kind, id LIMIT 1",
+                clock,
+                limit,
+            )
+            if row is None:
+                return step
+            self._keep(row["kind"], row["id"], row["due"], clock)
+        raise RuntimeError("the timeline does not come to rest")
+
+    def _keep(self, kind: str, id: str, due: int, clock: str) -> None:
         try:
-            with self._sandbox.unit(), self._sandbox.at(due):
+            with self._sandbox.unit(), self._sandbox.at(due, clock):
                 self._strike_out(kind, id)
                 doc = self._sandbox.find(kind, id)
                 if doc is not None:

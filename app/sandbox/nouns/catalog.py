@@ -23,6 +23,7 @@ from app.sandbox.nouns import (
     setup_intents,
     subscription_schedules,
     subscriptions,
+    test_clocks,
     webhook_endpoints,
 )
 
@@ -45,6 +46,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *setup_intents.OPERATIONS,
     *subscription_schedules.OPERATIONS,
     *subscriptions.OPERATIONS,
+    *test_clocks.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
 )
 INCLUDABLE: dict[tuple[str, str], Includable] = {

@@ -1,7 +1,7 @@
 """Customers."""
 
 from app.sandbox.core import ids
-from app.sandbox.core.lists import matching, page
+from app.sandbox.core.lists import matching, of_clock, page
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import (
     NOTHING,
@@ -19,7 +19,7 @@ from app.sandbox.core.params import (
     one_of,
 )
 from app.sandbox.core.refusals import missing_reference
-from app.sandbox.core.sandbox import Sandbox
+from app.sandbox.core.sandbox import CLOCK, Sandbox
 from app.sandbox.nouns import payment_methods, subscriptions
 
 ADDRESS = {key: Text(clears=True) for key in
@@ -38,11 +38,13 @@ _COMMON: dict[str, Spec] = {
     "preferred_locales": Many(Text()),
     "tax_exempt": one_of("exempt", "none", "reverse", clears=True),
 }
-CREATE = Fields({**_COMMON, "payment_method": Text()})
+CREATE = Fields({**_COMMON, "payment_method": Text(), "test_clock": Text()})
 UPDATE = Fields(_COMMON)
 
 
 def create(sandbox: Sandbox, params: Doc) -> Doc:
+    if "test_clock" in params:
+        sandbox.named(CLOCK, params["test_clock"], "test_clock")
     customer: Doc = {
         "id": ids.new("cus", 14),
         "object": "customer",
@@ -71,7 +73,7 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
         "preferred_locales": [],
         "shipping": None,
         "tax_exempt": "none",
-        "test_clock": None,
+        "test_clock": params.get("test_clock"),
     }
     sandbox.add(customer)
     if "payment_method" in params:
@@ -136,7 +138,8 @@ def delete(sandbox: Sandbox, params: Doc, customer: str) -> Doc:
 
 
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
-    return page(sandbox, "customer", "/v1/customers", params, matching(params, "email"))
+    conditions = [*matching(params, "email"), of_clock(params)]
+    return page(sandbox, "customer", "/v1/customers", params, conditions)
 
 
 def list_payment_methods(sandbox: Sandbox, params: Doc, customer: str) -> Doc:
@@ -156,7 +159,7 @@ OPERATIONS = (
         "GET",
         "/v1/customers",
         list_,
-        listing(created=Range(), email=Text()),
+        listing(created=Range(), email=Text(), test_clock=Text()),
         "CustomerListParams",
     ),
     Operation("GET", "/v1/customers/{customer}", retrieve, NOTHING, "CustomerRetrieveParams"),

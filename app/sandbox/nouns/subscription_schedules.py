@@ -111,7 +111,7 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
             "released_subscription": None,
             "status": "active",
             "subscription": subscription["id"],
-            "test_clock": None,
+            "test_clock": subscription["test_clock"],
         },
         "subscription_schedule.created",
     )

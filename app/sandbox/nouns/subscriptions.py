@@ -9,7 +9,7 @@ from app.sandbox.billing import (
     starting,
 )
 from app.sandbox.config import DAY
-from app.sandbox.core.lists import Condition, among, is_, matching, page, page_of
+from app.sandbox.core.lists import Condition, among, is_, matching, of_clock, page, page_of
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import (
     CLEARED,
@@ -284,6 +284,8 @@ def resume(sandbox: Sandbox, params: Doc, subscription: str) -> Doc:
 
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
     conditions: list[Condition] = matching(params, "customer")
+    if "test_clock" in params or "customer" not in params:
+        conditions.append(of_clock(params))
     status = params.get("status")
     if status is None:
         conditions.append(("json_extract(doc, '$.status') <> ?", "canceled"))
@@ -322,6 +324,7 @@ OPERATIONS = (
             customer=Text(),
             price=Text(),
             status=one_of(*STATUSES, "all", "ended"),
+            test_clock=Text(),
         ),
         "SubscriptionListParams",
     ),
