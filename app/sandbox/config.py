@@ -20,12 +20,12 @@ class SandboxConfig:
     payment_retry_days: tuple[int, ...] = (3, 5, 7)
     """Days between the attempts to collect an invoice that could not be paid."""
     after_retries: str = "cancel"
-    """What becomes of a subscription that stays unpaid: `cancel`, `unpaid` or `past_due`."""
+    """What becomes of a subscription that stays unpaid, until `/_sandbox/settings` says else."""
 
     def __post_init__(self) -> None:
         if not self.secret_key.startswith("sk_test_"):
             raise ValueError(
                 "the sandbox takes test keys only: the secret key starts with sk_test_"
             )
-        if self.after_retries not in ("cancel", "unpaid", "past_due"):
-            raise ValueError("after_retries is one of cancel, unpaid, past_due")
+        if self.after_retries not in ("cancel", "unpaid", "past_due", "pause"):
+            raise ValueError("after_retries is one of cancel, unpaid, past_due, pause")

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app.sandbox.billing import standing
+from app.sandbox.billing import settings, standing
 from app.sandbox.core import params as reading
 from app.sandbox.core.deliveries import Deliverer
 from app.sandbox.core.faults import KINDS, Fault, Faults
@@ -61,6 +61,8 @@ class Control:
             self._route("POST", "/reset", self._reset),
             self._route("POST", "/seed", self._seed),
             self._route("POST", "/webhook_endpoints", self._put_endpoint),
+            self._route("GET", "/settings", self._tell_settings),
+            self._route("POST", "/settings", self._change_settings),
             self._route("GET", "/clock", self._tell_time),
             self._route("POST", "/clock/advance", self._advance),
             self._route("POST", "/renew/{id}", self._renew),
@@ -121,6 +123,12 @@ class Control:
                 )
         answer: Doc = public(endpoint)
         return answer
+
+    def _tell_settings(self, request: Request, sent: Doc) -> Doc:
+        return settings.shown(settings.of(self._sandbox))
+
+    def _change_settings(self, request: Request, sent: Doc) -> Doc:
+        return settings.shown(settings.change(self._sandbox, _read(settings.CHANGES, sent)))
 
     def _tell_time(self, request: Request, sent: Doc) -> Doc:
         row = self._sandbox.store.row("SELECT min(due) AS due FROM alarms WHERE clock = ''")
