@@ -17,6 +17,7 @@ from app.subscriptions.repository import (
     RegistrationRepository,
     SubscriptionRepository,
 )
+from app.subscriptions.repository_known import KnownRepository
 from app.subscriptions.service import (
     ChangeService,
     CheckoutService,
@@ -25,6 +26,7 @@ from app.subscriptions.service import (
     SubscriptionService,
 )
 from app.subscriptions.service.holdings import Holdings
+from app.subscriptions.service.known import KnownAtStripe
 
 
 def register(services: Services) -> None:
@@ -38,6 +40,7 @@ def register(services: Services) -> None:
         SubscriptionMirror,
         SubscriptionMirror(work, rows, organizations, catalogs, clock, grace_days),
     )
+    services.add(KnownAtStripe, KnownAtStripe(work, KnownRepository(work), organizations))
     customers = services.add(
         StripeCustomers,
         StripeCustomers(work, RegistrationRepository(work), organizations, stripe, clock),

@@ -55,6 +55,22 @@ class PendingEvent:
     livemode: bool
     occurred_at: datetime
     attempts: int
+    payload: str | None = None
+    """The signed text, while it is kept. Of what is in it only names of objects are believed."""
+
+    @property
+    def kind(self) -> str:
+        """The name under which it is handled."""
+        return canonical_type(self.type)
+
+    def named(self, *path: str) -> str | None:
+        """The id at *path* inside the event's `data`, where an object may stand for its id."""
+        found: object = json.loads(self.payload).get("data") if self.payload else None
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, dict):
+            found = found.get("id")
+        return found if isinstance(found, str) and _ID.fullmatch(found) else None
 
 
 @dataclass(frozen=True, slots=True)

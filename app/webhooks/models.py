@@ -54,4 +54,5 @@ class StripeEvent(PlatformTable):
             livemode=self.livemode,
             occurred_at=self.occurred_at,
             attempts=self.attempts,
+            payload=self.payload,
         )

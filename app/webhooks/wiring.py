@@ -7,12 +7,15 @@ from app.infra.http.provide import Services
 from app.infra.settings import Settings
 from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import Clock
-from app.organizations.service import OrganizationService
 from app.subscriptions.service import CheckoutService, SubscriptionMirror
+from app.subscriptions.service.known import KnownAtStripe
 from app.webhooks.repository import InboxRepository
-from app.webhooks.service.handlers import StripeHandlers
+from app.webhooks.service.handlers import handlers_of
 from app.webhooks.service.inbox import StripeInbox
 from app.webhooks.service.intake import StripeIntake
+from app.webhooks.service.topics.customers import CustomerTopic
+from app.webhooks.service.topics.invoices import InvoiceTopic
+from app.webhooks.service.topics.subscriptions import SubscriptionTopic
 
 
 def register(services: Services) -> None:
@@ -21,16 +24,14 @@ def register(services: Services) -> None:
     events = InboxRepository(work)
     secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
     services.add(StripeIntake, StripeIntake(work, events, clock, [s for s in secrets if s]))
-    handlers = StripeHandlers(
-        services[StripeGateway],  # type: ignore[type-abstract]
-        services[OrganizationService],
-        services[SubscriptionMirror],
-        services[CheckoutService],
-        services[InvoiceMirror],
+    known, mirror = services[KnownAtStripe], services[SubscriptionMirror]
+    stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
+    handlers = handlers_of(
+        SubscriptionTopic(stripe, known, mirror, services[CheckoutService]),
+        InvoiceTopic(stripe, known, mirror, services[InvoiceMirror]),
+        CustomerTopic(stripe, known, mirror),
     )
     services.add(
         StripeInbox,
-        StripeInbox(
-            work, events, clock, services[AuditLog], handlers.table(), livemode=settings.livemode
-        ),
+        StripeInbox(work, events, clock, services[AuditLog], handlers, livemode=settings.livemode),
     )

@@ -37,17 +37,19 @@ class InvoiceMirror:
         self._seller = seller
         self._clock = clock
 
-    async def record(self, organization_id: OrganizationId, invoice: StripeInvoice) -> None:
-        """Take *invoice* as it stands, unless we know it further along.
+    async def record(
+        self, organization_id: OrganizationId, invoice: StripeInvoice
+    ) -> InvoiceStatus | None:
+        """Take *invoice* as it stands, unless we know it further along; the status known then.
 
         Joins the caller's unit. Repeating changes nothing; that it was issued or paid is
         announced once. Who sold and who bought is fixed when it leaves the draft, so that a later
         change of name does not rewrite an issued document. A preview, which has no id, and a
-        state that Stripe invented since are left out.
+        state that Stripe invented since are left out, and nothing is known of them.
         """
         if invoice.id is None or invoice.status not in set(InvoiceStatus):
             log.warning("invoices.not_mirrored", id=invoice.id, status=invoice.status)
-            return
+            return None
         status = InvoiceStatus(invoice.status)
         async with self._work.begin(organization_id):
             figures = {**_figures(invoice, status), "recorded_at": self._clock.now()}
@@ -67,7 +69,7 @@ class InvoiceMirror:
                 known = row.progress.status
                 seen = Progress(status, invoice.attempt_count, invoice.amount_paid)
                 if not row.progress.gives_way_to(seen):
-                    return
+                    return known
                 if known is InvoiceStatus.DRAFT:
                     figures |= parties
                 for name, value in figures.items():
@@ -78,6 +80,7 @@ class InvoiceMirror:
                 [_line(row, n, line) for n, line in enumerate(invoice.lines)],
             )
             self._announce(row, known, status)
+            return status
 
     def _announce(self, row: Invoice, known: InvoiceStatus | None, now: InvoiceStatus) -> None:
         was_issued = known not in (None, InvoiceStatus.DRAFT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -12,17 +12,13 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.errors import Unavailable
 from app.kernel.pages import Page, PageRequest
-from app.webhooks.domain import EventState, Outcome, PendingEvent, canonical_type, ignored
+from app.webhooks.domain import EventState, Outcome, PendingEvent, ignored
 from app.webhooks.models import StripeEvent
 from app.webhooks.repository import InboxRepository
 from app.webhooks.service.intake import HANDLE_JOB, dedupe_key
+from app.webhooks.service.topics.answers import ALARMING, Apply, Handler, settled
 
 log = structlog.get_logger(__name__)
-
-Apply = Callable[[], Awaitable[Outcome]]
-"""Writes what was fetched, inside the unit that marks the event."""
-Handler = Callable[[PendingEvent], Awaitable[Apply]]
-"""Fetches what an event hints at, outside any unit, and says how to write it."""
 
 MAX_ATTEMPTS = 20
 OVERDUE = timedelta(minutes=5)
@@ -122,7 +118,7 @@ class StripeInbox:
     async def _prepare(self, event: PendingEvent) -> Apply:
         if event.livemode != self._livemode:
             return settled(ignored("other_mode"))
-        handler = self._handlers.get(canonical_type(event.type))
+        handler = self._handlers.get(event.kind)
         if handler is None:
             return settled(ignored("not_handled"))
         return await handler(event)
@@ -139,19 +135,6 @@ class StripeInbox:
 
     def _enqueue(self, event_id: str) -> None:
         self._work.enqueue(HANDLE_JOB, {"event_id": event_id}, dedupe_key=dedupe_key(event_id))
-
-
-ALARMING = frozenset({"unknown_price"})
-"""Notes that an operator must hear of."""
-
-
-def settled(outcome: Outcome) -> Apply:
-    """For an event of which nothing is to be written but its outcome."""
-
-    async def apply() -> Outcome:
-        return outcome
-
-    return apply
 
 
 def _report(event: PendingEvent, outcome: Outcome) -> None:

@@ -77,7 +77,7 @@ class Store:
         ticket = await self.mirror.take_ticket()
         return await self.mirror.take(owner.organization_id, Report(subscription, ticket, **news))
 
-    async def receive(self, kind: str, object_id: str, **changes: Any) -> str:
+    async def receive(self, kind: str, object_id: str | None, **changes: Any) -> str:
         """Post an event to the webhook; returns its id."""
         event = an_event(kind, {"id": object_id}, self.clock.now(), **changes)
         body = encoded(event)
@@ -87,7 +87,7 @@ class Store:
         assert answer.status_code == 200, answer.text
         return str(event["id"])
 
-    async def tell(self, kind: str, object_id: str, **changes: Any) -> dict[str, Any]:
+    async def tell(self, kind: str, object_id: str | None, **changes: Any) -> dict[str, Any]:
         """Post an event and handle it at once; returns what became of it."""
         event_id = await self.receive(kind, object_id, **changes)
         await self.inbox.handle(event_id)

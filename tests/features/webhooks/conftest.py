@@ -11,9 +11,12 @@ from sqlalchemy import URL, text
 from app.kernel.clock import ManualClock
 from app.kernel.ids import new_id
 from tests.conftest import START
+from tests.features.subscriptions.conftest import shared_store, store, store_url
 from tests.support import database
 from tests.support.service import Service, running
 from tests.support.stripe_events import OLDER_SECRET, SECRET
+
+__all__ = ["shared_store", "store", "store_url"]
 
 
 @pytest.fixture(scope="session")

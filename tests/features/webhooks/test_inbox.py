@@ -11,8 +11,8 @@ from app.gateways.stripe.errors import StripeUnavailable
 from app.kernel.pages import PageRequest
 from app.webhooks.domain import HANDLED, EventState, Outcome, PendingEvent
 from app.webhooks.errors import UnknownEvent
-from app.webhooks.service import inbox as inbox_module
-from app.webhooks.service.inbox import MAX_ATTEMPTS, StripeInbox, settled
+from app.webhooks.service.inbox import MAX_ATTEMPTS, StripeInbox
+from app.webhooks.service.topics.answers import Apply, settled
 from tests.features.webhooks.test_intake import jobs, post, rows, stored
 from tests.support.service import Service
 from tests.support.stripe_events import an_event, encoded
@@ -29,7 +29,7 @@ class Script:
         self.failures = failures
         self.seen: list[PendingEvent] = []
 
-    async def __call__(self, event: PendingEvent) -> inbox_module.Apply:
+    async def __call__(self, event: PendingEvent) -> Apply:
         self.seen.append(event)
         if len(self.seen) <= self.failures:
             raise Trouble("Stripe is away")
@@ -82,7 +82,7 @@ async def test_a_failure_leaves_the_event_pending_and_says_why(
 async def test_a_failing_write_takes_the_mark_back_with_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def handler(event: PendingEvent) -> inbox_module.Apply:
+    async def handler(event: PendingEvent) -> Apply:
         async def apply() -> Outcome:
             session = service.work.session
             await session.execute(text("update stripe_events set note = 'half an effect'"))
@@ -145,7 +145,7 @@ async def test_a_hopeless_event_is_given_up_and_an_operator_replays_it(
 async def test_while_stripe_is_away_an_event_waits_for_as_long_as_it_takes(
     service: Service, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(event: PendingEvent) -> inbox_module.Apply:
+    async def away(event: PendingEvent) -> Apply:
         raise StripeUnavailable
 
     inbox = service.services[StripeInbox]

@@ -1,0 +1,1 @@
+"""What events of each topic make true. A module a topic; `handlers` lists them all."""

@@ -1,0 +1,85 @@
+"""Invoices, and what their payment or its failure means for the subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.gateways.stripe.errors import StripeMissing
+from app.gateways.stripe.gateway import StripeGateway
+from app.invoices.service.mirror import InvoiceMirror
+from app.subscriptions.service import Report, SubscriptionMirror
+from app.subscriptions.service.known import KnownAtStripe
+from app.webhooks.domain import HANDLED, Outcome, PendingEvent
+from app.webhooks.service.topics.answers import (
+    FOREIGN,
+    GONE,
+    NO_OBJECT,
+    Apply,
+    Handler,
+    outcome_of,
+    settled,
+)
+
+INVOICE_EVENTS = (
+    "invoice.created",
+    "invoice.updated",
+    "invoice.finalized",
+    "invoice.finalization_failed",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "invoice.payment_action_required",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
+)
+FAILURES = frozenset({"invoice.payment_failed", "invoice.payment_action_required"})
+
+
+class InvoiceTopic:
+    """Asks for the invoice and its subscription, and hands over both."""
+
+    def __init__(
+        self,
+        stripe: StripeGateway,
+        known: KnownAtStripe,
+        mirror: SubscriptionMirror,
+        invoices: InvoiceMirror,
+    ) -> None:
+        self._stripe = stripe
+        self._known = known
+        self._mirror = mirror
+        self._invoices = invoices
+
+    def table(self) -> Mapping[str, Handler]:
+        return dict.fromkeys(INVOICE_EVENTS, self.invoice_changed)
+
+    async def invoice_changed(self, event: PendingEvent) -> Apply:
+        if event.object_id is None:
+            return settled(NO_OBJECT)
+        ticket = await self._mirror.take_ticket()
+        try:
+            invoice = await self._stripe.get_invoice(event.object_id)
+            subscription = (
+                await self._stripe.get_subscription(invoice.subscription_id)
+                if invoice.subscription_id is not None
+                else None
+            )
+        except StripeMissing:
+            return settled(GONE)
+
+        async def apply() -> Outcome:
+            organization_id = invoice.customer_id and await self._known.find_owner(
+                invoice.customer_id
+            )
+            if not organization_id:
+                return FOREIGN
+            stands = await self._invoices.record(organization_id, invoice)
+            if subscription is None:
+                return HANDLED
+            # An answer that was long on its way may show an invoice as open that was paid since.
+            # Its failure would outlive the payment and shorten the grace of a later one.
+            is_latest = stands == invoice.status
+            failed_at = event.occurred_at if event.kind in FAILURES else None
+            report = Report(subscription, ticket, invoice if is_latest else None, failed_at)
+            return outcome_of(await self._mirror.take(organization_id, report))
+
+        return apply
