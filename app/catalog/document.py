@@ -8,159 +8,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    ValidationError,
+)
 
 from app.catalog import domain
 from app.catalog.errors import CatalogFileWrong
-from app.kernel.entitlements import LimitPolicy, MetricLimit
+from app.catalog.parts import (
+    CatalogPart,
+    FlatPart,
+    GraduatedPart,
+    MetricPart,
+    PackagePart,
+    PercentagePart,
+    PerUnitPart,
+    PlanPart,
+    UsagePricePart,
+    VolumePart,
+)
+from app.kernel.entitlements import MetricLimit
 from app.kernel.money import Currency, Money
 
 PRESETS = Path(__file__).parent / "presets"
-
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=26, decimal_places=12)]
-Units = Annotated[Decimal, Field(ge=0, max_digits=26, decimal_places=12)]
-
-
-UniqueField = Literal[
-    "user_id", "debate_id", "agent", "workspace", "provider", "model", "request_type"
-]
-"""What of an event different values can be counted of."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MetricPart(_Part):
-    aggregation: domain.Aggregation = domain.Aggregation.SUM
-    unit: str
-    measure: domain.Measure = domain.Measure.QUANTITY
-    event: Key | None = None
-    counts: list[Key] | Literal["every_event"] = []
-    unique_field: UniqueField | None = None
-
-
-class TierPart(_Part):
-    up_to: Units | None
-    unit_amount: Amount = Decimal(0)
-    flat_amount: Amount = Decimal(0)
-
-
-class FlatPart(_Part):
-    model: Literal["flat"]
-    amount: Amount
-
-
-class PerUnitPart(_Part):
-    model: Literal["per_unit"]
-    unit_amount: Amount
-
-
-class _TieredPart(_Part):
-    tiers: Annotated[list[TierPart], Field(min_length=1)]
-    flat_at_zero: bool = False
-
-    @field_validator("tiers")
-    @classmethod
-    def _ascending(cls, tiers: list[TierPart]) -> list[TierPart]:
-        if tiers[-1].up_to is not None:
-            raise ValueError("the last tier has up_to: null")
-        bounds = [tier.up_to for tier in tiers[:-1]]
-        if any(bound is None for bound in bounds):
-            raise ValueError("only the last tier has up_to: null")
-        known = [bound for bound in bounds if bound is not None]
-        if any(low >= high for low, high in zip([Decimal(0), *known], known, strict=False)):
-            raise ValueError("the tiers' up_to rises from tier to tier")
-        return tiers
-
-
-class GraduatedPart(_TieredPart):
-    model: Literal["graduated"]
-
-
-class VolumePart(_TieredPart):
-    model: Literal["volume"]
-
-
-class PackagePart(_Part):
-    model: Literal["package"]
-    amount: Amount
-    size: Annotated[Decimal, Field(gt=0, max_digits=26, decimal_places=12)]
-    free_units: Units = Decimal(0)
-
-
-class PercentagePart(_Part):
-    model: Literal["percentage"]
-    rate: Amount
-    fixed_per_event: Amount = Decimal(0)
-    free_events: Annotated[int, Field(ge=0)] = 0
-    free_amount: Amount = Decimal(0)
-
-
-UsagePricePart = Annotated[
-    FlatPart | PerUnitPart | GraduatedPart | VolumePart | PackagePart | PercentagePart,
-    Field(discriminator="model"),
-]
-
-
-class PlanPricePart(_Part):
-    amount: Annotated[int, Field(ge=0)] | None
-    interval: domain.Interval = domain.Interval.MONTH
-    stripe_price_id: str | None = None
-
-
-class MeteredPart(_Part):
-    metric: Key
-    price: UsagePricePart | None = None
-    stripe_price_id: str | None = None
-
-
-class LimitPart(_Part):
-    limit: Units | None
-    policy: LimitPolicy = LimitPolicy.HARD
-
-
-class PlanPart(_Part):
-    key: Key
-    name: str
-    description: str = ""
-    prices: list[PlanPricePart] = []
-    seats: Annotated[int, Field(ge=0)] | None
-    limits: dict[Key, LimitPart] = {}
-    features: list[Key] = []
-    metered: list[MeteredPart] = []
-    trial_days: Annotated[int, Field(ge=0, le=730)] = 0
-
-    @field_validator("limits", mode="before")
-    @classmethod
-    def _short_limits(cls, limits: object) -> object:
-        if isinstance(limits, dict):
-            return {
-                key: value if isinstance(value, dict) else {"limit": value}
-                for key, value in limits.items()
-            }
-        return limits
-
-    @model_validator(mode="after")
-    def _one_price_an_interval(self) -> PlanPart:
-        intervals = [price.interval for price in self.prices]
-        if len(set(intervals)) != len(intervals):
-            raise ValueError("a plan has one price for each interval")
-        return self
-
-
-class CatalogPart(_Part):
-    name: Key
-    currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] = "usd"
-    window: domain.QuotaWindow
-    default_plan: Key | None = None
-    metrics: Annotated[dict[Key, MetricPart], Field(min_length=1)]
-    plans: Annotated[list[PlanPart], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +141,17 @@ def _contradictions(part: CatalogPart) -> list[tuple[tuple[str | int, ...], str]
             for position, item in enumerate(plan.metered)
             if item.metric not in part.metrics
         ]
+        found += [
+            (("plans", index, "metered", position, "price"), "a price rates what adds up")
+            for position, item in enumerate(plan.metered)
+            if item.price is not None
+            and item.metric in part.metrics
+            and part.metrics[item.metric].aggregation not in _ADDS_UP
+        ]
     return found
+
+
+_ADDS_UP = {domain.Aggregation.SUM, domain.Aggregation.COUNT}
 
 
 def catalog_of(file: CatalogFile, price_ids: StripePriceIds) -> domain.Catalog:
@@ -326,17 +209,27 @@ def _plan(part: PlanPart, rank: int, currency: Currency, price_ids: StripePriceI
                 item.metric,
                 _usage_price(item.price),
                 item.stripe_price_id or price_ids.metered.get(item.metric),
+                item.included or Decimal(0),
+                item.minimum_spend,
+                item.maximum_spend,
+                tuple(
+                    domain.DimensionPrice(one.model, one.role, _price(one.price))
+                    for one in item.dimensions
+                ),
             )
             for item in part.metered
         ),
         trial_days=part.trial_days,
+        commitment=part.commitment,
     )
 
 
 def _usage_price(part: UsagePricePart | None) -> domain.UsagePrice | None:
+    return None if part is None else _price(part)
+
+
+def _price(part: UsagePricePart) -> domain.UsagePrice:
     match part:
-        case None:
-            return None
         case FlatPart():
             return domain.FlatPrice(part.amount)
         case PerUnitPart():

@@ -140,16 +140,33 @@ class PlanPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class DimensionPrice:
+    """A price for one model and token role; `*` stands for any.
+
+    `model` may name the provider, too: `anthropic/claude-sonnet-4`.
+    """
+
+    model: str
+    role: str
+    price: UsagePrice
+
+
+@dataclass(frozen=True, slots=True)
 class MeteredPrice:
     """What use of a metric costs in a plan.
 
     `price` is `None` where Stripe's own metered price decides. Under an overage limit it rates
-    what goes beyond the limit, else everything.
+    what goes beyond the limit, else what goes beyond the `included` units. `dimensions` are
+    closer prices for single models and token roles. The spends are bounds for one window.
     """
 
     metric: str
     price: UsagePrice | None
     stripe_price_id: str | None
+    included: Decimal = Decimal(0)
+    minimum_spend: Decimal | None = None
+    maximum_spend: Decimal | None = None
+    dimensions: tuple[DimensionPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +183,8 @@ class Plan:
     features: frozenset[str]
     metered: tuple[MeteredPrice, ...]
     trial_days: int
+    commitment: Decimal | None = None
+    """What a window's usage costs at least, all metrics together."""
 
     @property
     def is_free(self) -> bool:

@@ -8,7 +8,15 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
-from app.catalog.domain import Catalog, MeteredPrice, Metric, Plan, PlanPrice, UsagePrice
+from app.catalog.domain import (
+    Catalog,
+    DimensionPrice,
+    MeteredPrice,
+    Metric,
+    Plan,
+    PlanPrice,
+    UsagePrice,
+)
 from app.infra.http.schemas import DecimalString, OutputModel, prefixed_id
 from app.kernel.entitlements import LimitPolicy
 from app.kernel.rates import plain
@@ -74,17 +82,41 @@ class UsagePriceOut(OutputModel):
         )
 
 
+class DimensionPriceOut(OutputModel):
+    """A closer price for one model and token role; `*` is any."""
+
+    model: str
+    role: str
+    price: UsagePriceOut
+
+    @classmethod
+    def from_domain(cls, dimension: DimensionPrice) -> DimensionPriceOut:
+        return cls(
+            model=dimension.model,
+            role=dimension.role,
+            price=UsagePriceOut.from_domain(dimension.price),
+        )
+
+
 class MeteredPriceOut(OutputModel):
     """What use of a metric costs; price null where Stripe's own price decides."""
 
     metric: str
     price: UsagePriceOut | None
+    included: Quantity
+    minimum_spend: DecimalString | None
+    maximum_spend: DecimalString | None
+    dimensions: list[DimensionPriceOut]
 
     @classmethod
     def from_domain(cls, metered: MeteredPrice) -> MeteredPriceOut:
         return cls(
             metric=metered.metric,
             price=UsagePriceOut.from_domain(metered.price) if metered.price else None,
+            included=metered.included,
+            minimum_spend=metered.minimum_spend,
+            maximum_spend=metered.maximum_spend,
+            dimensions=[DimensionPriceOut.from_domain(one) for one in metered.dimensions],
         )
 
 
@@ -103,6 +135,7 @@ class PlanOut(OutputModel):
     )
     features: list[str]
     metered: list[MeteredPriceOut]
+    commitment: DecimalString | None
     trial_days: int
 
     @classmethod
@@ -118,6 +151,7 @@ class PlanOut(OutputModel):
             limit_policies={key: item.policy for key, item in plan.limits.items()},
             features=sorted(plan.features),
             metered=[MeteredPriceOut.from_domain(item) for item in plan.metered],
+            commitment=plan.commitment,
             trial_days=plan.trial_days,
         )
 

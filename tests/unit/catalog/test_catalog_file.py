@@ -217,3 +217,61 @@ def test_every_price_model_can_be_said() -> None:
         flat_at_zero=True,
     )
     assert prices[5] == domain.PercentagePrice(Decimal("0.013"), Decimal(2), 1, Decimal(0))
+
+
+def test_a_metered_price_can_be_bounded_and_told_apart_by_model() -> None:
+    text = HEAD + (
+        "    commitment: 100\n"
+        "    metered:\n"
+        "      - metric: calls\n"
+        "        price: {model: per_unit, unit_amount: 0.5}\n"
+        "        minimum_spend: 5\n"
+        "        maximum_spend: 50.25\n"
+        "        dimensions:\n"
+        "          - {model: opus, role: output, price: {model: per_unit, unit_amount: 1}}\n"
+    )
+    file = parse_catalog(text, "mine.yaml")
+    plan = catalog_of(file, StripePriceIds()).plans[0]
+    assert plan.commitment == 100
+    (metered,) = plan.metered
+    assert (metered.minimum_spend, metered.maximum_spend) == (Decimal(5), Decimal("50.25"))
+    assert metered.dimensions == (
+        domain.DimensionPrice("opus", "output", domain.PerUnitPrice(Decimal(1))),
+    )
+    assert catalog_of(CatalogFile.stored(file.document), StripePriceIds()).plans[0] == plan
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("        included: 5\n", "go with a price"),
+        (
+            (
+                "        price: {model: flat, amount: 1}\n        included: 5\n"
+                "        dimensions: [{price: {model: flat, amount: 1}}]\n"
+            ),
+            "do not go together",
+        ),
+        (
+            (
+                "        price: {model: flat, amount: 1}\n"
+                "        minimum_spend: 5\n        maximum_spend: 4\n"
+            ),
+            "not above maximum_spend",
+        ),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(words: str, says: str) -> None:
+    assert says in wrong(HEAD + "    metered:\n      - metric: calls\n" + words)
+
+
+def test_only_what_adds_up_has_a_price() -> None:
+    head = HEAD.replace("calls: {", "calls: {aggregation: max, ", 1)
+    assert head != HEAD
+    text = head + "    metered:\n      - metric: calls\n        price: {model: flat, amount: 1}\n"
+    assert "a price rates what adds up" in wrong(text)
+
+
+def test_a_catalog_without_the_newer_words_keeps_its_version() -> None:
+    hashes = {name: read_catalog(name).content_hash[:12] for name in ("aragora", "opscenter")}
+    assert hashes == {"aragora": "7d676b7c1720", "opscenter": "2a92a4c0e192"}
