@@ -9,6 +9,7 @@ from sqlalchemy import URL
 
 from app.auth import jobs as auth
 from app.budgets import jobs as budgets
+from app.credits import jobs as credits
 from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
@@ -25,6 +26,7 @@ Job = Callable[[Payload, Services], Awaitable[None]]
 FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     housekeeping.JOBS,
     auth.JOBS,
+    credits.JOBS,
     subscriptions.JOBS,
     usage.JOBS,
     sinks.JOBS,

@@ -6,6 +6,7 @@ from app.admin.router import router as admin
 from app.auth.router import router as auth
 from app.budgets import router as budgets
 from app.catalog.router import router as catalog
+from app.credits import router as credit_router
 from app.infra.http import health
 from app.infra.http.lane import HotOperation
 from app.insights.router import router as insights
@@ -43,6 +44,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     pricing.operators,
     subscriptions.hot_router,
     subscriptions.router,  # before invoices: /billing/invoices/upcoming is not an id
+    credit_router.router,
+    credit_router.operators,
     invoices,
     webhooks,
     admin,
@@ -78,6 +81,7 @@ TAGS: tuple[dict[str, str], ...] = (
     {"name": "usage", "description": "Metering in tokens and calls, quotas, summaries."},
     {"name": "costs", "description": "What usage costs, exactly."},
     {"name": "budgets", "description": "How much may be spent, who is told, who may pass."},
+    {"name": "credits", "description": "What there is to spend before paying."},
     {"name": "invoices", "description": "Documents and payments."},
     {"name": "webhooks", "description": "Where Stripe reports."},
     {"name": "admin", "description": "For platform operators."},

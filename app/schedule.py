@@ -5,6 +5,8 @@ from app.infra.jobs.worker import Scheduled
 SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("platform.clean_up", "*/15 * * * *"),
     Scheduled("auth.forget_expired", "*/15 * * * *"),
+    Scheduled("credits.let_lapse", "*/10 * * * *"),
+    Scheduled("credits.warn_of_expiry", "25 * * * *"),
     Scheduled("usage.expire_reservations", "* * * * *"),
     Scheduled("usage.alert_unpriced", "*/15 * * * *"),
     Scheduled("usage.announce_spend", "*/5 * * * *"),

@@ -4,6 +4,7 @@ from app.audit import models as audit
 from app.auth import models as auth
 from app.budgets import models as budgets
 from app.catalog import models as catalog
+from app.credits import models as credits
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
 from app.invoices import models as invoices
@@ -16,7 +17,7 @@ from app.usage import models as usage
 from app.users import models as users
 from app.webhooks import models as webhooks
 
-__all__ = ["PLATFORM_TABLES", "budgets", "metadata", "subscriptions", "usage"]
+__all__ = ["PLATFORM_TABLES", "budgets", "credits", "metadata", "subscriptions", "usage"]
 
 PLATFORM_TABLES: dict[str, str] = {
     audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",

@@ -17,6 +17,7 @@ from app.auth import wiring as auth
 from app.budgets import wiring as budgets
 from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
+from app.credits import wiring as credits
 from app.gateways.lago import wiring as lago
 from app.gateways.mail import wiring as mail
 from app.gateways.redis import wiring as redis
@@ -80,6 +81,7 @@ FEATURES: tuple[Register, ...] = (
     users.register,
     organizations.register,
     auth.register,
+    credits.register,
     pricing.register,
     usage.register,
     sinks.register,

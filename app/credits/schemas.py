@@ -1,0 +1,176 @@
+"""Credit on the wire. Amounts are minor units of their currency."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from app.credits.domain import Balance, Deduction, Draw, Entry, EntryKind, Grant, GrantType
+from app.infra.http.schemas import InputModel, Instant, InstantIn, OutputModel, prefixed_id
+from app.kernel.money import USD, Currency
+
+if TYPE_CHECKING:
+    GrantId = UUID
+    EntryId = UUID
+    InvoiceId = UUID
+    OrganizationIdIn = UUID
+else:
+    GrantId = prefixed_id("crd")
+    EntryId = prefixed_id("ctx")
+    InvoiceId = prefixed_id("inv")
+    OrganizationIdIn = prefixed_id("org")
+
+Amount = Annotated[int, Field(gt=0, le=10**12, examples=[5000])]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+def _currency(code: str) -> str:
+    return str(Currency(code))
+
+
+CurrencyIn = Annotated[
+    str,
+    Field(pattern="^[A-Za-z]{3}$", examples=["usd"]),
+    AfterValidator(_currency),
+]
+
+
+class GrantIn(InputModel):
+    """Credit to give; it expires at an instant, after some days, or never."""
+
+    organization_id: OrganizationIdIn
+    amount: Amount
+    currency: CurrencyIn = "usd"
+    type: GrantType = GrantType.PROMOTIONAL
+    description: Note | None = Field(default=None, examples=["Welcome bonus"])
+    expires_at: InstantIn | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> GrantIn:
+        if self.expires_at is not None and self.expires_in_days is not None:
+            raise ValueError("expires_at or expires_in_days, not both")
+        return self
+
+    @property
+    def lasts(self) -> timedelta | None:
+        return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
+
+
+class DeductionIn(InputModel):
+    """Credit to take."""
+
+    organization_id: OrganizationIdIn
+    amount: Amount
+    currency: CurrencyIn = "usd"
+    description: Note = Field(examples=["Monthly subscription"])
+
+
+class GrantOut(OutputModel):
+    """Credit that was given, and what is left of it."""
+
+    id: GrantId
+    type: GrantType
+    amount: int
+    remaining: int
+    currency: str
+    expires_at: Instant | None
+    granted_at: Instant
+    description: str | None
+
+    @classmethod
+    def of(cls, grant: Grant) -> GrantOut:
+        return cls.model_validate(grant)
+
+
+class BalanceOut(OutputModel):
+    """What there is to spend in one currency."""
+
+    currency: str
+    balance: int
+    expiring: list[GrantOut]
+
+    @classmethod
+    def of(cls, balance: Balance) -> BalanceOut:
+        return cls(
+            currency=balance.currency,
+            balance=balance.amount,
+            expiring=[GrantOut.of(grant) for grant in balance.expiring],
+        )
+
+
+class CreditsOut(BalanceOut):
+    """The balance in US dollars, or in the only other currency there is; and all of them."""
+
+    balances: list[BalanceOut]
+
+    @classmethod
+    def of_all(cls, balances: list[Balance]) -> CreditsOut:
+        main = next((one for one in balances if one.currency == USD), None)
+        if main is None:
+            main = balances[0] if len(balances) == 1 else Balance(USD, 0, ())
+        shown = BalanceOut.of(main)
+        return cls(**dict(shown), balances=[BalanceOut.of(one) for one in balances])
+
+
+class DrawOut(OutputModel):
+    """How much of which grant."""
+
+    grant_id: GrantId
+    amount: int
+
+    @classmethod
+    def of(cls, draw: Draw) -> DrawOut:
+        return cls(grant_id=draw.grant_id, amount=abs(draw.amount))
+
+
+class EntryOut(OutputModel):
+    """A line of the ledger; `amount` is what it added to the balance."""
+
+    id: EntryId
+    kind: EntryKind
+    credit_type: GrantType | None
+    amount: int
+    currency: str
+    description: str | None
+    invoice_id: InvoiceId | None
+    created_at: Instant
+    grants: list[DrawOut]
+
+    @classmethod
+    def of(cls, entry: Entry) -> EntryOut:
+        return cls(
+            id=entry.id,
+            kind=entry.kind,
+            credit_type=entry.credit_type,
+            amount=entry.amount,
+            currency=entry.currency,
+            description=entry.description,
+            invoice_id=entry.invoice_id,
+            created_at=entry.created_at,
+            grants=[DrawOut.of(draw) for draw in entry.draws],
+        )
+
+
+class DeductionOut(OutputModel):
+    """What was taken, what is still owed, and what is left."""
+
+    amount_deducted: int
+    remaining_amount: int
+    balance: int
+    currency: str
+    transaction: EntryOut | None
+
+    @classmethod
+    def of(cls, deduction: Deduction, currency: str) -> DeductionOut:
+        entry = deduction.entry
+        return cls(
+            amount_deducted=deduction.amount_deducted,
+            remaining_amount=deduction.remaining_amount,
+            balance=deduction.balance,
+            currency=currency,
+            transaction=EntryOut.of(entry) if entry else None,
+        )

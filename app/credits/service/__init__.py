@@ -1,0 +1,1 @@
+"""Giving credit, drawing on it, and letting it lapse."""
