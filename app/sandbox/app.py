@@ -54,6 +54,7 @@ def create_sandbox(
         lifespan=lifespan,
         routes=[
             Route("/v1/{path:path}", api.answer, methods=_METHODS),
+            Route("/v2/{path:path}", api.answer, methods=_METHODS),
             *Control(sandbox, timeline, faults, deliverer).routes,
             *CheckoutPage(sandbox, timeline.catch_up, deliverer.wake).routes,
             *PortalPage(sandbox, timeline.catch_up, deliverer.wake).routes,

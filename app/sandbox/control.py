@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app.sandbox.billing import settings, standing
+from app.sandbox.billing import metering, settings, standing
 from app.sandbox.core import params as reading
 from app.sandbox.core.deliveries import Deliverer
 from app.sandbox.core.faults import KINDS, Fault, Faults
-from app.sandbox.core.forms import Raw
+from app.sandbox.core.forms import from_json
 from app.sandbox.core.params import Doc, Fields, Many, Text, Url, Whole, one_of
 from app.sandbox.core.refusals import Refusal, invalid, missing
 from app.sandbox.core.sandbox import Sandbox, public
 from app.sandbox.core.timeline import Timeline
-from app.sandbox.nouns import prices, products, webhook_endpoints
+from app.sandbox.nouns import meters, prices, products, webhook_endpoints
 
 _HOUR = 3_600
 _FARTHEST = 20 * 366 * 86_400
@@ -28,8 +28,12 @@ _SEED = Fields(
             Fields({**prices.CREATE.known, "id": Text()}, needs=("id", "currency", "product")),
             most=1_000,
         ),
+        "meters": Many(
+            Fields({**meters.CREATE.known, "id": Text()}, needs=("id", "event_name")), most=1_000
+        ),
     }
 )
+_METERING = Fields({"lag_seconds": Whole(most=86_400), "checked_later": reading.Flag()})
 _ENDPOINT = Fields(
     {"url": Url(), "secret": Text(), "enabled_events": Many(Text())}, needs=("url", "secret")
 )
@@ -68,6 +72,7 @@ class Control:
             self._route("POST", "/renew/{id}", self._renew),
             self._route("GET", "/deliveries", self._list_deliveries),
             self._route("POST", "/redeliver/{id}", self._redeliver),
+            self._route("POST", "/meters", self._set_metering),
             self._route("GET", "/faults", self._list_faults),
             self._route("POST", "/faults", self._order_fault),
             self._route("DELETE", "/faults", self._clear_faults),
@@ -92,7 +97,10 @@ class Control:
         return {"reset": True}
 
     def _seed(self, request: Request, sent: Doc) -> Doc:
-        """Put up products and prices under fixed ids; doing it again changes nothing."""
+        """Put up products, meters and prices under fixed ids; again changes nothing.
+
+        The meter of a metered price need not be named: it counts what its id is called after.
+        """
         seed = _read(_SEED, sent)
         with self._sandbox.unit():
             for one in seed.get("products", []):
@@ -100,13 +108,38 @@ class Control:
                 product = product or products.blank(self._sandbox, one["id"], one["name"])
                 products.write(product, one)
                 self._sandbox.save(product)
+            for one in seed.get("meters", []):
+                self._put_meter(one["id"], one)
             for one in seed.get("prices", []):
                 self._sandbox.named("product", one["product"], "product")
+                meter = one.get("recurring", {}).get("meter")
+                if meter and self._sandbox.find("billing.meter", meter) is None:
+                    self._put_meter(meter, {"event_name": meter.removeprefix("mtr_")})
                 price = prices.build(self._sandbox, one["id"], one["product"], one)
                 if (old := self._sandbox.find("price", one["id"])) is not None:
                     price["created"] = old["created"]
                 self._sandbox.save(price)
-        return {key: len(seed.get(key, [])) for key in ("products", "prices")}
+        return {key: len(seed.get(key, [])) for key in ("products", "meters", "prices")}
+
+    def _put_meter(self, id: str, sent: Doc) -> None:
+        meter = meters.blank(self._sandbox, id, sent["event_name"], sent["event_name"])
+        meter.update(sent)
+        if (old := self._sandbox.find("billing.meter", id)) is not None:
+            meter.update(created=old["created"], updated=old["updated"])
+        self._sandbox.save(meter)
+
+    def _set_metering(self, request: Request, sent: Doc) -> Doc:
+        """How long summaries lag, and whether wrong events are told of only afterwards."""
+        asked = _read(_METERING, sent)
+        with self._sandbox.unit():
+            if "lag_seconds" in asked:
+                self._sandbox.store.set(metering.LAG, str(asked["lag_seconds"]))
+            if "checked_later" in asked:
+                self._sandbox.store.set(metering.CHECKED_LATER, str(int(asked["checked_later"])))
+        return {
+            "lag_seconds": int(self._sandbox.store.setting(metering.LAG) or 0),
+            "checked_later": self._sandbox.store.setting(metering.CHECKED_LATER) == "1",
+        }
 
     def _put_endpoint(self, request: Request, sent: Doc) -> Doc:
         """Deliver to a URL with a known secret; one endpoint per URL, however often asked."""
@@ -165,7 +198,7 @@ class Control:
     def _list_deliveries(self, request: Request, sent: Doc) -> Doc:
         rows = self._sandbox.store.rows(
             "SELECT d.*, json_extract(o.doc, '$.type') AS type FROM deliveries d "
-            "JOIN objects o ON o.kind = 'event' AND o.id = d.event "
+            "JOIN objects o ON o.id = d.event "
             "WHERE (?1 IS NULL OR d.event = ?1) AND (?2 IS NULL OR d.state = ?2) "
             "ORDER BY d.id DESC LIMIT 500",
             (request.query_params.get("event"), request.query_params.get("state")),
@@ -174,7 +207,7 @@ class Control:
 
     def _redeliver(self, request: Request, sent: Doc) -> Doc:
         id = request.path_params["id"]
-        if self._sandbox.find("event", id) is None:
+        if self._sandbox.find_any(id) is None:
             raise missing("event", id, "id")
         return {"deliveries": self._deliverer.redeliver(id)}
 
@@ -218,17 +251,6 @@ async def _body(request: Request) -> Any:
 
 
 def _read(spec: Fields, sent: Any) -> Doc:
-    read = spec.read(_as_form(sent), "")
+    read = spec.read(from_json(sent), "")
     assert isinstance(read, dict)
     return read
-
-
-def _as_form(value: Any) -> Raw:
-    """JSON as the form it would have been, so that one reader checks both."""
-    if isinstance(value, dict):
-        return {str(key): _as_form(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        return {str(n): _as_form(inner) for n, inner in enumerate(value)}
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -1,6 +1,6 @@
 """Money in whole minor units, rounded half away from zero and only once."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from app.sandbox.core.params import Doc
 
@@ -12,9 +12,33 @@ def whole(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def of_price(price: Doc, quantity: int) -> int:
-    """What a quantity of something costs."""
-    return whole(Decimal(price["unit_amount_decimal"] or 0) * quantity)
+def of_price(price: Doc, quantity: int | Decimal) -> int:
+    """What a quantity of something costs, flat or in tiers."""
+    units = Decimal(quantity)
+    if transform := price["transform_quantity"]:
+        rounding = ROUND_CEILING if transform["round"] == "up" else ROUND_FLOOR
+        units = (units / transform["divide_by"]).to_integral_value(rounding)
+    if price["billing_scheme"] == "tiered":
+        return whole(_of_tiers(price["_tiers"], units, price["tiers_mode"] == "volume"))
+    return whole(Decimal(price["unit_amount_decimal"] or 0) * units)
+
+
+def _of_tiers(tiers: list[Doc], units: Decimal, volume: bool) -> Decimal:
+    total, below = Decimal(0), Decimal(0)
+    for tier in tiers:
+        end = None if tier["up_to"] is None else Decimal(tier["up_to"])
+        is_last = end is None or units <= end
+        inside = units - below if is_last or end is None else end - below
+        cost = Decimal(tier["unit_amount_decimal"] or 0) * (units if volume else inside)
+        cost += Decimal(tier["flat_amount_decimal"] or 0)
+        if is_last and volume:
+            return cost
+        # A graduated price has only those steps that something was used of.
+        total += cost if inside > 0 or tier is tiers[0] else 0
+        if is_last:
+            break
+        below = end or below
+    return total
 
 
 def share(amount: int, part: int, total: int) -> int:

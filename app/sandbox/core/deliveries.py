@@ -7,7 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 
-from app.sandbox.core import signing
+from app.sandbox.core import signing, thin
 from app.sandbox.core.params import Doc
 from app.sandbox.core.sandbox import Sandbox
 
@@ -21,6 +21,8 @@ _LONGEST_NAP = 1.0
 
 def payload(event: Doc) -> bytes:
     """The very bytes that are signed and sent, the same at every attempt."""
+    if event["object"] == thin.KIND:
+        event = thin.notification(event)
     return json.dumps(event, indent=2, ensure_ascii=False).encode()
 
 
@@ -76,7 +78,7 @@ class Deliverer:
         )
 
     async def _attempt(self, row: sqlite3.Row) -> None:
-        event = self._sandbox.find("event", row["event"])
+        event = self._sandbox.find_any(row["event"])
         endpoint = self._sandbox.find("webhook_endpoint", row["endpoint"])
         if event is None or endpoint is None or endpoint.get("deleted"):
             self._finish(row, "canceled", None, "the endpoint is gone")

@@ -1,6 +1,7 @@
 """Stripe's form encoding: `items[0][price]=x` and `expand[]=y` as nested values."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from app.sandbox.core.refusals import Refusal
@@ -58,3 +59,14 @@ def as_entries(raw: Mapping[str, Raw]) -> list[Raw] | None:
     if not all(key.isascii() and key.isdigit() and len(key) < 6 for key in raw):
         return None
     return [raw[key] for key in sorted(raw, key=int)]
+
+
+def from_json(value: Any) -> Raw:
+    """JSON as the form it would have been, so that one reader checks both."""
+    if isinstance(value, dict):
+        return {str(key): from_json(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return {str(n): from_json(inner) for n, inner in enumerate(value)}
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,8 +1,10 @@
 """What a call accepts, declared; and how each value is read from its form."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from app.sandbox.core.forms import Raw, as_entries
@@ -143,6 +145,29 @@ class Metadata:
         if len(pairs) > 50:
             raise invalid("Metadata can have up to 50 keys.", at)
         return pairs
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A map of text to text whose keys the caller chooses."""
+
+    def read(self, raw: Raw, at: str) -> dict[str, str]:
+        if not isinstance(raw, dict):
+            raise invalid("Invalid object", at)
+        return {key: Text(most=100).read(value, f"{at}[{key}]") for key, value in raw.items()}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An instant as RFC 3339 has it, kept as a Unix timestamp."""
+
+    def read(self, raw: Raw, at: str) -> int:
+        text = _text(raw, at)
+        with contextlib.suppress(ValueError, OverflowError):
+            read = datetime.fromisoformat(text)
+            if read.tzinfo is not None:
+                return int(read.timestamp())
+        raise invalid(f"Invalid timestamp: {text[:80]}", at)
 
 
 @dataclass(frozen=True)

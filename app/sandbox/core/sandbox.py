@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +49,7 @@ class Sandbox:
         self.store = Store(config.database)
         self._clock = clock
         self._live: dict[tuple[str, str], Doc] = {}
-        self._cause = Cause()
+        self.cause = Cause()
         self._instant: int | None = None
         self._frozen: int | None = None
         self._open = False
@@ -118,7 +118,7 @@ class Sandbox:
         """Everything inside happens, or nothing; a refusal may ask to keep what it did."""
         self._live.clear()
         self._frozen, self._open = None, True
-        self._cause = cause or Cause()
+        self.cause = cause or Cause()
         kept: refusals.Refusal | None = None
         try:
             with self.store.transaction():
@@ -131,7 +131,7 @@ class Sandbox:
         finally:
             self._live.clear()
             self._frozen, self._open = None, False
-            self._cause = Cause()
+            self.cause = Cause()
         if kept is not None:
             raise kept
 
@@ -207,11 +207,6 @@ class Sandbox:
         """Record an event and one delivery of it for every endpoint that listens."""
         if type.endswith(".updated") and previous == {}:
             return {}
-        listeners = [
-            endpoint
-            for endpoint in self.all("webhook_endpoint", oldest_first=True)
-            if listens(endpoint, type)
-        ]
         data: Doc = {"object": public(about)}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -219,18 +214,34 @@ class Sandbox:
             "id": ids.new("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            # Events are dated with the account's time also when a test clock says otherwise.
-            "created": self.now() if self._frozen is None else self.account_now(),
+            "created": self.event_time(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": len(listeners),
+            "pending_webhooks": 0,
             "request": {
-                "id": self._cause.request_id,
-                "idempotency_key": self._cause.idempotency_key,
+                "id": self.cause.request_id,
+                "idempotency_key": self.cause.idempotency_key,
             },
             "type": type,
         }
-        self.add(event)
+        self.keep_event(event, listens)
+        return event
+
+    def event_time(self) -> int:
+        """Events are dated with the account's time also when a test clock says otherwise."""
+        return self.now() if self._frozen is None else self.account_now()
+
+    def keep_event(self, event: Doc, wanted: Callable[[Doc, str], bool]) -> None:
+        """Keep an event, and a delivery of it for every endpoint that wants it."""
+        listeners = [
+            endpoint
+            for endpoint in self.all("webhook_endpoint", oldest_first=True)
+            if is_on(endpoint) and wanted(endpoint, event["type"])
+        ]
+        if "pending_webhooks" in event:
+            event["pending_webhooks"] = len(listeners)
+        self._live[event["object"], event["id"]] = event
+        self.store.write(event["object"], event["id"], self.event_time(), json.dumps(event))
         for endpoint in listeners:
             self.store.run(
                 "INSERT INTO deliveries (event, endpoint, next_attempt_at) VALUES (?, ?, ?)",
@@ -238,7 +249,6 @@ class Sandbox:
                 endpoint["id"],
                 self.real_now(),
             )
-        return event
 
     # Appointments ------------------------------------------------------------------------
 
@@ -258,9 +268,14 @@ class Sandbox:
         )
 
 
+def is_on(endpoint: Doc) -> bool:
+    """Whether an endpoint is sent anything at all."""
+    return not endpoint.get("deleted") and endpoint["status"] == "enabled"
+
+
 def listens(endpoint: Doc, type: str) -> bool:
-    """Whether an endpoint wants events of a type."""
-    if endpoint.get("deleted") or endpoint["status"] != "enabled":
+    """Whether an endpoint wants events of a type with the object in them."""
+    if endpoint.get("_payload") == "thin":
         return False
     return "*" in endpoint["enabled_events"] or type in endpoint["enabled_events"]
 

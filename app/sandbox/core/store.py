@@ -27,6 +27,12 @@ CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
 CREATE TABLE IF NOT EXISTS replies (
   key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
   at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS meter_events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  event_name TEXT NOT NULL, identifier TEXT NOT NULL, customer TEXT, value TEXT NOT NULL,
+  at INTEGER NOT NULL, received_at INTEGER NOT NULL, state TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS meter_events_of_customer ON meter_events (event_name, customer, at);
+CREATE INDEX IF NOT EXISTS meter_events_by_identifier ON meter_events (identifier);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _UPGRADES = (
@@ -37,7 +43,7 @@ _AFTERWARDS = """
 DROP INDEX IF EXISTS alarms_by_due;
 CREATE INDEX IF NOT EXISTS alarms_by_clock ON alarms (clock, due);
 """
-_TABLES = ("objects", "alarms", "deliveries", "replies", "settings")
+_TABLES = ("objects", "alarms", "deliveries", "replies", "meter_events", "settings")
 
 
 class Store:

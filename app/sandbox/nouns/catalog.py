@@ -13,6 +13,8 @@ from app.sandbox.nouns import (
     events,
     invoice_payments,
     invoices,
+    meter_events,
+    meters,
     payment_intents,
     payment_methods,
     portal_sessions,
@@ -36,6 +38,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *events.OPERATIONS,
     *invoice_payments.OPERATIONS,
     *invoices.OPERATIONS,
+    *meter_events.OPERATIONS,
+    *meters.OPERATIONS,
     *payment_intents.OPERATIONS,
     *payment_methods.OPERATIONS,
     *portal_sessions.OPERATIONS,
@@ -55,6 +59,7 @@ INCLUDABLE: dict[tuple[str, str], Includable] = {
     ("customer", "subscriptions"): subscriptions.of_customer,
     ("invoice", "confirmation_secret"): invoices.confirmation_secret,
     ("invoice", "payments"): invoice_payments.of_invoice,
+    ("price", "tiers"): prices.tiers_of,
 }
 APPOINTMENTS: dict[str, Appointment] = {
     "checkout.session": checkout_sessions.keep_appointment,

@@ -1,5 +1,6 @@
 """Events, as the API tells of them."""
 
+from app.sandbox.core import thin
 from app.sandbox.core.deliveries import pending
 from app.sandbox.core.lists import among, envelope, matching, page
 from app.sandbox.core.operations import Operation
@@ -17,6 +18,11 @@ def _today(sandbox: Sandbox, event: Doc) -> Doc:
 
 def retrieve(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     return _today(sandbox, sandbox.get("event", id))
+
+
+def retrieve_thin(sandbox: Sandbox, params: Doc, id: str) -> Doc:
+    """A thin event with what its notification leaves out."""
+    return sandbox.get(thin.KIND, id)
 
 
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
@@ -51,5 +57,6 @@ OPERATIONS = (
         ),
         "EventListParams",
     ),
+    Operation("GET", "/v2/core/events/{id}", retrieve_thin, NOTHING, "v2.core.EventRetrieveParams"),
     Operation("GET", "/v1/events/{id}", retrieve, NOTHING, "EventRetrieveParams"),
 )

@@ -1,4 +1,4 @@
-"""Prices: flat and metered, monthly and yearly."""
+"""Prices: flat, tiered and metered, monthly and yearly."""
 
 from decimal import Decimal
 
@@ -37,10 +37,20 @@ RECURRING = Fields(
     },
     needs=("interval",),
 )
+_TIER = Fields(
+    {
+        "flat_amount": Whole(),
+        "flat_amount_decimal": Number(),
+        "unit_amount": Whole(),
+        "unit_amount_decimal": Number(),
+        "up_to": Whole(least=1, words=("inf",)),
+    },
+    needs=("up_to",),
+)
 CREATE = Fields(
     {
         "active": Flag(),
-        "billing_scheme": one_of("per_unit"),
+        "billing_scheme": one_of("per_unit", "tiered"),
         "currency": Text(most=3),
         "lookup_key": Text(most=200),
         "metadata": Metadata(),
@@ -59,7 +69,13 @@ CREATE = Fields(
         ),
         "recurring": RECURRING,
         "tax_behavior": one_of("exclusive", "inclusive", "unspecified"),
+        "tiers": Many(_TIER),
+        "tiers_mode": one_of("graduated", "volume"),
         "transfer_lookup_key": Flag(),
+        "transform_quantity": Fields(
+            {"divide_by": Whole(least=1), "round": one_of("down", "up")},
+            needs=("divide_by", "round"),
+        ),
         "unit_amount": Whole(),
         "unit_amount_decimal": Number(),
     },
@@ -83,6 +99,7 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
         product = sandbox.named("product", params["product"], "product")
     else:
         raise required("product")
+    _check_meter(sandbox, params.get("recurring", {}))
     price = build(sandbox, ids.new("price"), product["id"], params)
     _take_lookup_key(sandbox, price, params)
     return sandbox.add(price, "price.created")
@@ -93,13 +110,14 @@ def build(sandbox: Sandbox, id: str, product: str, params: Doc) -> Doc:
     currency = params["currency"].lower()
     if not (currency.isascii() and currency.isalpha() and len(currency) == 3):
         raise invalid(f"Invalid currency: {currency}", "currency")
-    amount, exact = _amount(params)
+    tiers = _tiers(params)
+    amount, exact = _amount(params) if tiers is None else (None, None)
     recurring = params.get("recurring")
     return {
         "id": id,
         "object": "price",
         "active": params.get("active", True),
-        "billing_scheme": "per_unit",
+        "billing_scheme": "per_unit" if tiers is None else "tiered",
         "created": sandbox.now(),
         "currency": currency,
         "custom_unit_amount": None,
@@ -118,24 +136,76 @@ def build(sandbox: Sandbox, id: str, product: str, params: Doc) -> Doc:
         if recurring
         else None,
         "tax_behavior": params.get("tax_behavior", "unspecified"),
-        "tiers_mode": None,
-        "transform_quantity": None,
+        "tiers_mode": params.get("tiers_mode"),
+        "transform_quantity": params.get("transform_quantity"),
         "type": "recurring" if recurring else "one_time",
         "unit_amount": amount,
         "unit_amount_decimal": exact,
+        **({} if tiers is None else {"_tiers": tiers}),
     }
 
 
-def _amount(params: Doc) -> tuple[int | None, str]:
-    if "unit_amount" in params:
-        return params["unit_amount"], str(params["unit_amount"])
-    if "unit_amount_decimal" not in params:
-        raise required("unit_amount")
-    exact = Decimal(params["unit_amount_decimal"])
+def _check_meter(sandbox: Sandbox, recurring: Doc) -> None:
+    if recurring.get("usage_type") == "metered" and "meter" not in recurring:
+        raise required("recurring[meter]")
+    if "meter" in recurring:
+        if recurring.get("usage_type") != "metered":
+            raise invalid("Only a metered price has a meter.", "recurring[meter]")
+        meter = sandbox.named("billing.meter", recurring["meter"], "recurring[meter]")
+        if meter["status"] != "active":
+            raise invalid(f"The meter {meter['id']} is not active.", "recurring[meter]")
+
+
+def _tiers(params: Doc) -> list[Doc] | None:
+    """The steps of a tiered price as it shows them, or nothing for a price per unit."""
+    if params.get("billing_scheme") != "tiered":
+        if "tiers" in params or "tiers_mode" in params:
+            raise invalid("Tiers need billing_scheme=tiered.", "tiers")
+        return None
+    for key in ("tiers", "tiers_mode"):
+        if not params.get(key):
+            raise required(key)
+    tiers = [_tier(sent, f"tiers[{n}]") for n, sent in enumerate(params["tiers"])]
+    ends = [tier["up_to"] for tier in tiers]
+    if ends[-1] is not None or None in ends[:-1] or ends[:-1] != sorted(set(ends[:-1])):
+        raise invalid("Tiers go up, and the last one is up to `inf`.", "tiers")
+    return tiers
+
+
+def _tier(sent: Doc, at: str) -> Doc:
+    unit = _amount(sent, "unit_amount") if _names(sent, "unit_amount") else (None, None)
+    flat = _amount(sent, "flat_amount") if _names(sent, "flat_amount") else (None, None)
+    if unit[1] is None and flat[1] is None:
+        raise required(f"{at}[unit_amount]")
+    return {
+        "flat_amount": flat[0],
+        "flat_amount_decimal": flat[1],
+        "unit_amount": unit[0],
+        "unit_amount_decimal": unit[1],
+        "up_to": None if sent["up_to"] == "inf" else sent["up_to"],
+    }
+
+
+def _names(sent: Doc, key: str) -> bool:
+    return key in sent or f"{key}_decimal" in sent
+
+
+def _amount(params: Doc, key: str = "unit_amount") -> tuple[int | None, str]:
+    if key in params:
+        return params[key], str(params[key])
+    if f"{key}_decimal" not in params:
+        raise required(key)
+    exact = Decimal(params[f"{key}_decimal"])
     if exact < 0:
-        raise invalid("A price is not negative.", "unit_amount_decimal")
+        raise invalid("A price is not negative.", f"{key}_decimal")
     whole = amounts.whole(exact) if exact == exact.to_integral_value() else None
     return whole, f"{exact.normalize():f}"
+
+
+def tiers_of(sandbox: Sandbox, price: Doc) -> list[Doc] | None:
+    """What `expand[]=tiers` puts on a price."""
+    tiers: list[Doc] | None = sandbox.get("price", price["id"]).get("_tiers")
+    return tiers
 
 
 def _take_lookup_key(sandbox: Sandbox, price: Doc, params: Doc) -> None:

@@ -59,7 +59,7 @@ class Console:
         rows = self._sandbox.store.rows(
             "SELECT d.event AS id, json_extract(o.doc, '$.type') AS type, d.state, d.attempts, "
             "d.last_status, d.last_error FROM deliveries d JOIN objects o "
-            "ON o.kind = 'event' AND o.id = d.event ORDER BY d.id DESC LIMIT ?",
+            "ON o.id = d.event ORDER BY d.id DESC LIMIT ?",
             (_MOST,),
         )
         columns = ("id", "type", "state", "attempts", "last_status", "last_error")
