@@ -15,6 +15,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("usage.fold_all_hours", "40 4 1 * *"),
     Scheduled("sinks.tell_lago", "* * * * *"),
     Scheduled("sinks.put_counters", "* * * * *"),
+    Scheduled("notifications.sweep", "*/5 * * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

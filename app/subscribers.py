@@ -8,16 +8,28 @@ from dataclasses import fields
 from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.budgets.events import BudgetThresholdReached
 from app.infra.jobs.queue import NewJob
+from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.organizations.events import MemberInvited, MemberRemoved, QuotaWindowChanged
+from app.payments.events import DisputeClosed, DisputeOpened, RefundFailed, RefundMade
 from app.pricing.events import PricesAdded
-from app.usage.events import ModelUnpriced, SpendThresholdReached
+from app.recovery.events import GraceEnded, GraceEnding
+from app.subscriptions.events import (
+    DuplicateSubscription,
+    PaymentActionRequired,
+    PaymentFailed,
+    PaymentMethodExpiring,
+    PaymentRecovered,
+    PriceUnknown,
+    TrialEnding,
+)
+from app.usage.events import ModelUnpriced, QuotaThresholdReached, SpendThresholdReached
 from app.users.events import EmailVerificationRequested
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
-    EmailVerificationRequested: ("notifications.verify_email",),
-    PasswordResetRequested: ("notifications.reset_password",),
+    EmailVerificationRequested: ("notifications.email_verification",),
+    PasswordResetRequested: ("notifications.password_reset",),
     PasswordChanged: ("notifications.password_changed",),
     MemberInvited: ("notifications.invite",),
     MemberRemoved: ("auth.delete_keys_of_member",),
@@ -26,6 +38,22 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     SpendThresholdReached: ("budgets.raise_alert",),
     PricesAdded: ("usage.price_waiting",),
     ModelUnpriced: ("notifications.model_unpriced",),
+    QuotaThresholdReached: ("notifications.quota_threshold",),
+    InvoiceIssued: ("notifications.invoice_ready",),
+    InvoicePaid: ("notifications.receipt",),
+    PaymentFailed: ("notifications.payment_failed",),
+    PaymentActionRequired: ("notifications.payment_action_required",),
+    PaymentRecovered: ("notifications.payment_recovered",),
+    PaymentMethodExpiring: ("notifications.payment_method_expiring",),
+    TrialEnding: ("notifications.trial_ending",),
+    GraceEnding: ("notifications.grace_ending",),
+    GraceEnded: ("notifications.grace_ended",),
+    DuplicateSubscription: ("notifications.duplicate_subscription",),
+    PriceUnknown: ("notifications.price_unknown",),
+    RefundMade: ("notifications.refund_made",),
+    RefundFailed: ("notifications.refund_failed",),
+    DisputeOpened: ("notifications.dispute_opened",),
+    DisputeClosed: ("notifications.dispute_closed",),
 }
 
 

@@ -45,6 +45,16 @@ class InvoiceRepository(Repository):
         )
         return found.one()
 
+    async def find_mirrored(
+        self, organization_id: OrganizationId, stripe_invoice_id: str
+    ) -> Invoice | None:
+        return await self.session.scalar(
+            select(Invoice).where(
+                Invoice.organization_id == organization_id,
+                Invoice.stripe_invoice_id == stripe_invoice_id,
+            )
+        )
+
     async def replace_lines(
         self, organization_id: OrganizationId, invoice_id: UUID, lines: Sequence[InvoiceLine]
     ) -> None:

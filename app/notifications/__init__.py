@@ -1,10 +1,11 @@
-"""Telling people: mails about their account and their organization.
+"""Telling people: about their account, their organization, their money.
 
-Owns        what each notice says, and a row for each: what caused it, whether it went out, how
-            often it was tried.
+Owns        what each notice says and to whom it goes; a row for each, with what caused it, how
+            often it was tried and what became of it; when it is tried again, and for how long.
 Leaves      transport to `gateways.mail`; one-time tokens to `auth` and `organizations`, which keep
-            only their hashes; retrying to the job queue.
-Always true one cause sends one mail, however often its job runs; only a process that dies between
-            the server's yes and our note of it sends a second one, with the same Message-ID. No
-            row and no log line holds a token.
+            only their hashes; knowing that something happened to the features that announce it.
+Always true one cause sends one mail to each person, however often its jobs run; only a process
+            that dies between the server's yes and our note of it sends a second one, with the
+            same Message-ID. What is no longer so when it is due is not told. No row and no log
+            line holds a token.
 """

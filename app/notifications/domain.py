@@ -1,4 +1,4 @@
-"""Kinds of notices, what causes one, and what became of it."""
+"""Kinds of notices, who is told, and what became of it."""
 
 from __future__ import annotations
 
@@ -6,59 +6,126 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from app.kernel.ids import OrganizationId
 
 LEASE = timedelta(minutes=2)
-"""How long one worker has to send; more than any timeout of the mail server's."""
+"""How long one worker has to send; more than any timeout of the other side's."""
+
+RETRIES = (
+    timedelta(seconds=15),
+    timedelta(seconds=30),
+    timedelta(minutes=1),
+    timedelta(minutes=2),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(minutes=30),
+    timedelta(hours=1),
+    timedelta(hours=2),
+    timedelta(hours=4),
+    timedelta(hours=8),
+    timedelta(hours=16),
+)
+"""How long to wait after each failed attempt; after the last one, a day and a half later, no more."""
 
 
 class NoticeKind(StrEnum):
-    """What is told; each has a text and an HTML template of its name."""
+    """What is told; each has a template of its name and a rule in `kinds.py`."""
 
     EMAIL_VERIFICATION = "email_verification"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a mail
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
     INVITE = "invite"
-    MODEL_UNPRICED = "model_unpriced"
+    PAYMENT_FAILED = "payment_failed"
+    PAYMENT_ACTION_REQUIRED = "payment_action_required"
+    PAYMENT_RECOVERED = "payment_recovered"
+    GRACE_ENDING = "grace_ending"
+    GRACE_ENDED = "grace_ended"
+    TRIAL_ENDING = "trial_ending"
+    PAYMENT_METHOD_EXPIRING = "payment_method_expiring"
+    INVOICE_READY = "invoice_ready"
+    RECEIPT = "receipt"
+    REFUND_MADE = "refund_made"
+    REFUND_FAILED = "refund_failed"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_CLOSED = "dispute_closed"
+    QUOTA_THRESHOLD = "quota_threshold"
     BUDGET_THRESHOLD = "budget_threshold"
+    MODEL_UNPRICED = "model_unpriced"
+    DUPLICATE_SUBSCRIPTION = "duplicate_subscription"
+    PRICE_UNKNOWN = "price_unknown"
+
+
+class Audience(StrEnum):
+    """Who is told."""
+
+    PERSON = "person"
+    """The one person whom the fact names by `user_id`."""
+    GUEST = "guest"
+    """An address that belongs to nobody yet."""
+    KEEPERS = "keepers"
+    """Whoever looks after an organization's billing: owners, admins and billing."""
+    OPERATORS = "operators"
+    """The people who run the platform."""
+
+
+class Channel(StrEnum):
+    """Which way a notice goes."""
+
+    MAIL = "mail"
+    CHAT = "chat"
 
 
 class NoticeState(StrEnum):
-    """`pending` until it is `sent`, `refused` for good by the mail server, or `obsolete`."""
+    """`pending` until it is `sent`; `refused` by the other side for good, or `exhausted` after the
+    last attempt: both are dead until somebody sends them again. `obsolete` when it was due and no
+    longer so."""
 
     PENDING = "pending"
     SENT = "sent"
     REFUSED = "refused"
+    EXHAUSTED = "exhausted"
     OBSOLETE = "obsolete"
 
     @property
     def is_final(self) -> bool:
         return self is not NoticeState.PENDING
 
+    @property
+    def is_dead(self) -> bool:
+        return self in {NoticeState.REFUSED, NoticeState.EXHAUSTED}
+
+
+Facts = Mapping[str, Any]
+"""The fields of an announced fact, as a job carries them: JSON."""
+
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """Why someone is told something: one announced fact. Without an organization it is personal.
+class Told:
+    """What somebody is to be told, when it is due."""
 
-    Where several people are told of it, each is a cause of their own.
-    """
-
+    notice_id: UUID
     kind: NoticeKind
-    fact_id: UUID
-    organization_id: OrganizationId | None = None
-    recipient: UUID | None = None
-
-    @property
-    def key(self) -> str:
-        key = f"{self.kind.value}:{self.fact_id}"
-        return key if self.recipient is None else f"{key}:{self.recipient}"
+    cause: str
+    facts: Facts
+    organization_id: OrganizationId | None
+    """Whose notice it is; None for a person's and for operators'."""
+    person_id: UUID | None
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Who is told, and what the template needs."""
+    """Who is told, by what name, and what the template needs."""
 
     to: str
+    name: str | None
     context: Mapping[str, object]
+
+
+def subject_of(facts: Facts) -> OrganizationId | None:
+    """The organization that a fact is about."""
+    found = facts.get("organization_id")
+    return OrganizationId(UUID(found)) if found else None

@@ -1,9 +1,9 @@
-"""What stops a notice for the moment."""
+"""What notifications refuse."""
 
-from app.kernel.errors import Unavailable
+from app.kernel.errors import NotFound
 
 
-class NoticeUnderway(Unavailable):
-    """Another worker is sending this notice; look again when it is done."""
+class NoticeNotFound(NotFound):
+    """There is no such notice."""
 
-    code = "notice_underway"
+    code = "notice_not_found"

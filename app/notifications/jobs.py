@@ -1,64 +1,35 @@
-"""Facts that somebody should be told of, one job each."""
+"""A job for each kind of notice, which a fact wakes, and the sending of what they wrote down."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
-from app.kernel.ids import OrganizationId, UserId
-from app.notifications.service.budget_notices import BudgetNotices
-from app.notifications.service.notices import OrganizationNotices, PersonalNotices
-from app.notifications.service.operator_notices import OperatorNotices
+from app.kernel.ids import OrganizationId
+from app.notifications.domain import NoticeKind
+from app.notifications.service.delivery import DELIVER, Delivery
+from app.notifications.service.telling import Telling
 
 
-async def verify_email(payload: Payload, services: Services) -> None:
-    await services[PersonalNotices].ask_to_verify_email(*_person(payload))
+async def _tell(kind: NoticeKind, payload: Payload, services: Services) -> None:
+    await services[Telling].tell(kind, payload)
 
 
-async def reset_password(payload: Payload, services: Services) -> None:
-    await services[PersonalNotices].send_password_reset(*_person(payload))
+async def deliver(payload: Payload, services: Services) -> None:
+    owner = payload["organization_id"]
+    organization_id = OrganizationId(UUID(owner)) if owner is not None else None
+    await services[Delivery].deliver(organization_id, UUID(payload["notice_id"]))
 
 
-async def password_changed(payload: Payload, services: Services) -> None:
-    await services[PersonalNotices].tell_password_changed(*_person(payload))
+async def sweep(payload: Payload, services: Services) -> None:
+    await services[Delivery].sweep()
 
 
-async def invite(payload: Payload, services: Services) -> None:
-    await services[OrganizationNotices].send_invite(
-        OrganizationId(UUID(payload["organization_id"])),
-        UUID(payload["invite_id"]),
-        UUID(payload["fact_id"]),
-    )
-
-
-async def model_unpriced(payload: Payload, services: Services) -> None:
-    await services[OperatorNotices].tell_model_unpriced(
-        OrganizationId(UUID(payload["organization_id"])),
-        payload["provider"],
-        payload["model"],
-        payload["events"],
-        UUID(payload["fact_id"]),
-    )
-
-
-async def budget_threshold(payload: Payload, services: Services) -> None:
-    await services[BudgetNotices].tell_threshold(
-        OrganizationId(UUID(payload["organization_id"])),
-        UUID(payload["alert_id"]),
-        UUID(payload["fact_id"]),
-    )
-
-
-def _person(payload: Payload) -> tuple[UserId, UUID]:
-    return UserId(UUID(payload["user_id"])), UUID(payload["fact_id"])
-
-
-JOBS = {
-    "notifications.verify_email": verify_email,
-    "notifications.reset_password": reset_password,
-    "notifications.password_changed": password_changed,
-    "notifications.invite": invite,
-    "notifications.model_unpriced": model_unpriced,
-    "notifications.budget_threshold": budget_threshold,
+JOBS: dict[str, Callable[[Payload, Services], Awaitable[None]]] = {
+    **{f"notifications.{kind.value}": partial(_tell, kind) for kind in NoticeKind},
+    DELIVER: deliver,
+    "notifications.sweep": sweep,
 }

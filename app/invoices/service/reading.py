@@ -38,6 +38,14 @@ class InvoiceService:
         async with self._work.begin(organization_id):
             return await self._invoices.get(organization_id, invoice_id)
 
+    async def find_mirrored(
+        self, organization_id: OrganizationId, stripe_invoice_id: str
+    ) -> Invoice | None:
+        """Stripe's invoice as it was last seen, without its lines; None while unheard of."""
+        async with self._work.begin(organization_id):
+            row = await self._invoices.find_mirrored(organization_id, stripe_invoice_id)
+            return row.to_domain([]) if row is not None else None
+
     async def list(
         self,
         organization_id: OrganizationId,

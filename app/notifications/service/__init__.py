@@ -1,1 +1,1 @@
-"""Sending notices, and what each of them says."""
+"""Who is told, what it says, and how it gets there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from sqlalchemy import URL, select
 
 from app.gateways.mail.gateway import Mail, MailUnavailable
@@ -12,6 +11,7 @@ from app.infra.jobs.worker import Payload
 from app.jobs import handlers
 from app.kernel.clock import ManualClock
 from app.kernel.ids import new_id
+from app.notifications.domain import RETRIES
 from app.notifications.models import Notice, PersonalNotice
 from tests.conftest import START
 from tests.factories.people import PASSWORD, Owner, an_email, an_owner
@@ -111,21 +111,23 @@ async def test_a_job_that_is_delivered_twice_sends_one_mail(service: Service) ->
     owner = await an_owner(service)
     await service.drain()
     payload: Payload = {"user_id": str(owner.user_id), "fact_id": str(new_id())}
-    run = handlers(service.services)["notifications.reset_password"]
+    run = handlers(service.services)["notifications.password_reset"]
     await run(payload)
     await run(payload)
+    await service.drain()
     assert len(about(service, owner.email, "Set a new password")) == 1
 
 
-async def test_a_mail_server_that_is_away_leaves_the_notice_to_a_retry(service: Service) -> None:
+async def test_a_mail_server_that_is_away_is_asked_again_by_appointment(service: Service) -> None:
     owner = await an_owner(service)
     await service.drain()
-    payload: Payload = {"user_id": str(owner.user_id), "fact_id": str(new_id())}
-    run = handlers(service.services)["notifications.reset_password"]
+    await ask_for_reset(service, owner.email)
     service.mail.failures = [MailUnavailable(reason="away")]
-    with pytest.raises(MailUnavailable):
-        await run(payload)
-    await run(payload)
+    await service.drain()
+    await service.drain()
+    assert about(service, owner.email, "Set a new password") == []
+    service.clock.advance(RETRIES[0])
+    await service.drain()
     (mail,) = about(service, owner.email, "Set a new password")
     answer = await service.client().post(
         "/api/v1/auth/password/reset", json={"token": code_in(mail), "new_password": NEW_PASSWORD}
