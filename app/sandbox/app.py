@@ -16,7 +16,8 @@ from app.sandbox.core.deliveries import Deliverer, Sender
 from app.sandbox.core.faults import Faults
 from app.sandbox.core.sandbox import Sandbox
 from app.sandbox.core.timeline import Timeline
-from app.sandbox.nouns.catalog import APPOINTMENTS
+from app.sandbox.mishaps import Mishaps
+from app.sandbox.nouns.catalog import APPOINTMENTS, REACTIONS
 from app.sandbox.pages.checkout import CheckoutPage
 from app.sandbox.pages.console import Console
 from app.sandbox.pages.invoice import InvoicePage
@@ -34,10 +35,17 @@ def create_sandbox(
     it delivers when `app.state.deliverer.deliver_due()` is awaited.
     """
     sandbox = Sandbox(config, clock or SystemClock())
+    sandbox.reactions = REACTIONS
     timeline = Timeline(sandbox, APPOINTMENTS)
     faults = Faults()
     deliverer = Deliverer(sandbox, sender or post)
-    api = Api(sandbox, faults, timeline.catch_up, deliverer.wake)
+
+    def settle() -> None:
+        """What a call made due at once is done before anybody asks again."""
+        timeline.catch_up()
+        deliverer.wake()
+
+    api = Api(sandbox, faults, timeline.catch_up, settle)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -55,10 +63,11 @@ def create_sandbox(
         routes=[
             Route("/v1/{path:path}", api.answer, methods=_METHODS),
             Route("/v2/{path:path}", api.answer, methods=_METHODS),
-            *Control(sandbox, timeline, faults, deliverer).routes,
-            *CheckoutPage(sandbox, timeline.catch_up, deliverer.wake).routes,
-            *PortalPage(sandbox, timeline.catch_up, deliverer.wake).routes,
-            *InvoicePage(sandbox, timeline.catch_up, deliverer.wake).routes,
+            *Control(sandbox, timeline, faults, deliverer, settle).routes,
+            *Mishaps(sandbox, faults, settle).routes,
+            *CheckoutPage(sandbox, timeline.catch_up, settle).routes,
+            *PortalPage(sandbox, timeline.catch_up, settle).routes,
+            *InvoicePage(sandbox, timeline.catch_up, settle).routes,
             *Console(sandbox).routes,
         ],
     )

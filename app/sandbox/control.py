@@ -1,20 +1,16 @@
 """`/_sandbox/`: what a test or an operator may do that Stripe does not offer."""
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from app.sandbox.billing import metering, settings, standing
+from app.sandbox.controlling import Controls, read
 from app.sandbox.core import params as reading
 from app.sandbox.core.deliveries import Deliverer
-from app.sandbox.core.faults import KINDS, Fault, Faults
-from app.sandbox.core.forms import from_json
-from app.sandbox.core.params import Doc, Fields, Many, Text, Url, Whole, one_of
-from app.sandbox.core.refusals import Refusal, invalid, missing
+from app.sandbox.core.faults import Faults
+from app.sandbox.core.params import Doc, Fields, Many, Text, Url, Whole
+from app.sandbox.core.refusals import invalid, missing
 from app.sandbox.core.sandbox import Sandbox, public
 from app.sandbox.core.timeline import Timeline
 from app.sandbox.nouns import meters, prices, products, webhook_endpoints
@@ -37,27 +33,22 @@ _METERING = Fields({"lag_seconds": Whole(most=86_400), "checked_later": reading.
 _ENDPOINT = Fields(
     {"url": Url(), "secret": Text(), "enabled_events": Many(Text())}, needs=("url", "secret")
 )
-_FAULT = Fields(
-    {
-        "kind": one_of(*KINDS),
-        "count": Whole(least=1),
-        "seconds": reading.Number(most=60),
-        "path": Text(),
-        "method": one_of("GET", "POST", "DELETE"),
-    },
-    needs=("kind",),
-)
 _ADVANCE = Fields({"to": reading.instant(), "days": Whole(), "seconds": Whole()})
 _CARD = Fields({"decline_code": Text(clears=True)})
 
 
-class Control:
+class Control(Controls):
     """Controls over the account as a whole."""
 
     def __init__(
-        self, sandbox: Sandbox, timeline: Timeline, faults: Faults, deliverer: Deliverer
+        self,
+        sandbox: Sandbox,
+        timeline: Timeline,
+        faults: Faults,
+        deliverer: Deliverer,
+        after: Callable[[], object],
     ) -> None:
-        self._sandbox = sandbox
+        super().__init__(sandbox, after)
         self._timeline = timeline
         self._faults = faults
         self._deliverer = deliverer
@@ -73,23 +64,8 @@ class Control:
             self._route("GET", "/deliveries", self._list_deliveries),
             self._route("POST", "/redeliver/{id}", self._redeliver),
             self._route("POST", "/meters", self._set_metering),
-            self._route("GET", "/faults", self._list_faults),
-            self._route("POST", "/faults", self._order_fault),
-            self._route("DELETE", "/faults", self._clear_faults),
             self._route("POST", "/payment_methods/{id}", self._change_card),
         ]
-
-    def _route(self, method: str, path: str, action: Callable[[Request, Doc], Doc]) -> Route:
-        async def endpoint(request: Request) -> JSONResponse:
-            try:
-                sent = await _body(request) if method == "POST" else {}
-                answer = JSONResponse(action(request, sent))
-            except Refusal as refusal:
-                answer = JSONResponse(refusal.body(), refusal.status)
-            self._deliverer.wake()
-            return answer
-
-        return Route(f"/_sandbox{path}", endpoint, methods=[method])
 
     def _reset(self, request: Request, sent: Doc) -> Doc:
         self._sandbox.store.clear()
@@ -101,7 +77,7 @@ class Control:
 
         The meter of a metered price need not be named: it counts what its id is called after.
         """
-        seed = _read(_SEED, sent)
+        seed = read(_SEED, sent)
         with self._sandbox.unit():
             for one in seed.get("products", []):
                 product = self._sandbox.find("product", one["id"])
@@ -130,7 +106,7 @@ class Control:
 
     def _set_metering(self, request: Request, sent: Doc) -> Doc:
         """How long summaries lag, and whether wrong events are told of only afterwards."""
-        asked = _read(_METERING, sent)
+        asked = read(_METERING, sent)
         with self._sandbox.unit():
             if "lag_seconds" in asked:
                 self._sandbox.store.set(metering.LAG, str(asked["lag_seconds"]))
@@ -143,7 +119,7 @@ class Control:
 
     def _put_endpoint(self, request: Request, sent: Doc) -> Doc:
         """Deliver to a URL with a known secret; one endpoint per URL, however often asked."""
-        asked = _read(_ENDPOINT, sent)
+        asked = read(_ENDPOINT, sent)
         events = asked.get("enabled_events", ["*"])
         with self._sandbox.unit():
             for endpoint in self._sandbox.all("webhook_endpoint", url=asked["url"]):
@@ -161,7 +137,7 @@ class Control:
         return settings.shown(settings.of(self._sandbox))
 
     def _change_settings(self, request: Request, sent: Doc) -> Doc:
-        return settings.shown(settings.change(self._sandbox, _read(settings.CHANGES, sent)))
+        return settings.shown(settings.change(self._sandbox, read(settings.CHANGES, sent)))
 
     def _tell_time(self, request: Request, sent: Doc) -> Doc:
         row = self._sandbox.store.row("SELECT min(due) AS due FROM alarms WHERE clock = ''")
@@ -172,7 +148,7 @@ class Control:
         }
 
     def _advance(self, request: Request, sent: Doc) -> Doc:
-        asked = _read(_ADVANCE, sent)
+        asked = read(_ADVANCE, sent)
         now = self._sandbox.now()
         to = asked.get("to", now + asked.get("days", 0) * 86_400 + asked.get("seconds", 0))
         if not now <= to <= now + _FARTHEST:
@@ -211,23 +187,9 @@ class Control:
             raise missing("event", id, "id")
         return {"deliveries": self._deliverer.redeliver(id)}
 
-    def _list_faults(self, request: Request, sent: Doc) -> Doc:
-        return {"data": [vars(fault) for fault in self._faults.ordered]}
-
-    def _order_fault(self, request: Request, sent: Doc) -> Doc:
-        asked = _read(_FAULT, sent)
-        if "seconds" in asked:
-            asked["seconds"] = float(asked["seconds"])
-        self._faults.ordered.append(Fault(**asked))
-        return self._list_faults(request, sent)
-
-    def _clear_faults(self, request: Request, sent: Doc) -> Doc:
-        self._faults.ordered.clear()
-        return self._list_faults(request, sent)
-
     def _change_card(self, request: Request, sent: Doc) -> Doc:
         """Let a card that worked decline from now on, or the other way round."""
-        code = _read(_CARD, sent).get("decline_code") or None
+        code = read(_CARD, sent).get("decline_code") or None
         with self._sandbox.unit():
             method = self._sandbox.get("payment_method", request.path_params["id"])
             if code not in (None, "generic_decline", "insufficient_funds"):
@@ -235,22 +197,3 @@ class Control:
             method["_decline_code"] = code
             self._sandbox.save(method)
         return {"id": method["id"], "decline_code": code}
-
-
-async def _body(request: Request) -> Any:
-    # Only JSON: a page of another origin can post a form here unasked, but not JSON.
-    body = await request.body()
-    if not body:
-        return {}
-    if not request.headers.get("content-type", "").startswith("application/json"):
-        raise Refusal("Controls take application/json.", status=415)
-    try:
-        return json.loads(body)
-    except ValueError:
-        raise Refusal("The body is not JSON.") from None
-
-
-def _read(spec: Fields, sent: Any) -> Doc:
-    read = spec.read(from_json(sent), "")
-    assert isinstance(read, dict)
-    return read

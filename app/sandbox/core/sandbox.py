@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +53,7 @@ class Sandbox:
         self._instant: int | None = None
         self._frozen: int | None = None
         self._open = False
+        self.reactions: Mapping[str, Callable[[Sandbox, Doc], None]] = {}
 
     # Time --------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ class Sandbox:
             return str(doc["id"])
         if doc.get("test_clock"):
             return str(doc["test_clock"])
-        customer = doc.get("customer")
+        customer = doc.get("customer", doc.get("_customer"))
         if not isinstance(customer, str) or doc["object"] in _OF_NO_ONE:
             return ""
         holder = self._read("customer", customer)
@@ -225,6 +226,8 @@ class Sandbox:
             "type": type,
         }
         self.keep_event(event, listens)
+        if (reaction := self.reactions.get(type)) is not None:
+            reaction(self, about)
         return event
 
     def event_time(self) -> int:

@@ -1,6 +1,6 @@
 """The table of contents: every noun's calls, what can be expanded, what keeps appointments."""
 
-from app.sandbox.billing import renewal, settlement
+from app.sandbox.billing import disputing, refunding, renewal, settlement
 from app.sandbox.core.expanding import Includable
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.timeline import Appointment
@@ -10,6 +10,7 @@ from app.sandbox.nouns import (
     checkout_sessions,
     coupons,
     customers,
+    disputes,
     events,
     invoice_payments,
     invoices,
@@ -35,6 +36,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *checkout_sessions.OPERATIONS,
     *coupons.OPERATIONS,
     *customers.OPERATIONS,
+    *disputes.OPERATIONS,
     *events.OPERATIONS,
     *invoice_payments.OPERATIONS,
     *invoices.OPERATIONS,
@@ -62,7 +64,12 @@ INCLUDABLE: dict[tuple[str, str], Includable] = {
     ("price", "tiers"): prices.tiers_of,
 }
 APPOINTMENTS: dict[str, Appointment] = {
+    "charge": disputing.keep_charge,
     "checkout.session": checkout_sessions.keep_appointment,
+    "dispute": disputing.keep_appointment,
     "invoice": settlement.keep_appointment,
+    "refund": refunding.keep_appointment,
     "subscription": renewal.keep_appointment,
 }
+REACTIONS: dict[str, Appointment] = {"charge.succeeded": disputing.on_charge}
+"""What an event makes happen, in the unit that it belongs to."""

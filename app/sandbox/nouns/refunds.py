@@ -1,6 +1,6 @@
-"""Refunds: money back, never more than was charged."""
+"""Refunds, as the API makes and tells of them."""
 
-from app.sandbox.core import ids
+from app.sandbox.billing import refunding
 from app.sandbox.core.lists import matching, page
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import (
@@ -15,7 +15,7 @@ from app.sandbox.core.params import (
     merged,
     one_of,
 )
-from app.sandbox.core.refusals import invalid, required, wrong_state
+from app.sandbox.core.refusals import required, wrong_state
 from app.sandbox.core.sandbox import Sandbox
 
 CREATE = Fields(
@@ -30,55 +30,11 @@ CREATE = Fields(
 
 
 def create(sandbox: Sandbox, params: Doc) -> Doc:
-    charge = _charge(sandbox, params)
-    if not charge["paid"]:
-        raise wrong_state(f"Charge {charge['id']} has failed and cannot be refunded.")
-    left = charge["amount"] - charge["amount_refunded"]
-    if left == 0:
-        raise wrong_state(f"Charge {charge['id']} has already been refunded.",
-                          "charge_already_refunded")  # fmt: skip
-    amount = params.get("amount", left)
-    if amount > left:
-        raise invalid(
-            f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",
-            "amount",
-        )
-    refund = sandbox.add(
-        {
-            "id": ids.new("re"),
-            "object": "refund",
-            "amount": amount,
-            "balance_transaction": ids.new("txn"),
-            "charge": charge["id"],
-            "created": sandbox.now(),
-            "currency": charge["currency"],
-            "customer": charge["customer"],
-            "customer_account": None,
-            "destination_details": {
-                "type": "card",
-                "card": {
-                    "reference": "0" * 16,
-                    "reference_status": "available",
-                    "reference_type": "acquirer_reference_number",
-                    "type": "refund",
-                },
-            },
-            "metadata": merged({}, params.get("metadata")),
-            "payment_intent": charge["payment_intent"],
-            "payment_method": charge["payment_method"],
-            "reason": params.get("reason"),
-            "receipt_number": None,
-            "source_transfer_reversal": None,
-            "status": "succeeded",
-            "transfer_reversal": None,
-        }
-    )
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
-    sandbox.save(charge)
-    sandbox.emit("refund.created", refund)
-    sandbox.emit("charge.refunded", charge)
-    return refund
+    more = {
+        "metadata": merged({}, params.get("metadata")),
+        "reason": params.get("reason"),
+    }
+    return refunding.make(sandbox, _charge(sandbox, params), params.get("amount"), more)
 
 
 def _charge(sandbox: Sandbox, params: Doc) -> Doc:
@@ -96,6 +52,18 @@ def retrieve(sandbox: Sandbox, params: Doc, refund: str) -> Doc:
     return sandbox.get("refund", refund, "refund")
 
 
+def update(sandbox: Sandbox, params: Doc, refund: str) -> Doc:
+    doc = sandbox.get("refund", refund, "refund")
+    doc["metadata"] = merged(doc["metadata"], params.get("metadata"))
+    return sandbox.save(doc, "refund.updated")
+
+
+def cancel(sandbox: Sandbox, params: Doc, refund: str) -> Doc:
+    """Only a refund that waits for its receiver's bank details could be taken back."""
+    doc = sandbox.get("refund", refund, "refund")
+    raise wrong_state(f"This refund is {doc['status']} and cannot be canceled.")
+
+
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
     conditions = matching(params, "charge", "payment_intent")
     return page(sandbox, "refund", "/v1/refunds", params, conditions)
@@ -111,4 +79,12 @@ OPERATIONS = (
         "RefundListParams",
     ),
     Operation("GET", "/v1/refunds/{refund}", retrieve, NOTHING, "RefundRetrieveParams"),
+    Operation(
+        "POST",
+        "/v1/refunds/{refund}",
+        update,
+        Fields({"metadata": Metadata()}),
+        "RefundUpdateParams",
+    ),
+    Operation("POST", "/v1/refunds/{refund}/cancel", cancel, NOTHING, "RefundCancelParams"),
 )
