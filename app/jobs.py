@@ -15,6 +15,7 @@ from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
 from app.kernel.clock import Clock
 from app.notifications import jobs as notifications
+from app.payments import jobs as payments
 from app.schedule import SCHEDULE
 from app.sinks import jobs as sinks
 from app.subscriptions import jobs as subscriptions
@@ -31,6 +32,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     usage.JOBS,
     sinks.JOBS,
     budgets.JOBS,
+    payments.JOBS,
     webhooks.JOBS,
     notifications.JOBS,
 )

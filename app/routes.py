@@ -12,6 +12,7 @@ from app.infra.http.lane import HotOperation
 from app.insights.router import router as insights
 from app.invoices.router import router as invoices
 from app.organizations.router import router as organizations
+from app.payments.router import router as payments
 from app.pricing import router as pricing
 from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import router as subscriptions
@@ -47,6 +48,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     credit_router.router,
     credit_router.operators,
     invoices,
+    payments,
     webhooks,
     admin,
 )

@@ -16,6 +16,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sinks.tell_lago", "* * * * *"),
     Scheduled("sinks.put_counters", "* * * * *"),
     Scheduled("notifications.sweep", "*/5 * * * *"),
+    Scheduled("payments.make_requested_refunds", "* * * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

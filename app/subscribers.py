@@ -40,7 +40,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     ModelUnpriced: ("notifications.model_unpriced",),
     QuotaThresholdReached: ("notifications.quota_threshold",),
     InvoiceIssued: ("notifications.invoice_ready",),
-    InvoicePaid: ("notifications.receipt",),
+    InvoicePaid: ("notifications.receipt", "payments.look_up"),
     PaymentFailed: ("notifications.payment_failed",),
     PaymentActionRequired: ("notifications.payment_action_required",),
     PaymentRecovered: ("notifications.payment_recovered",),

@@ -10,6 +10,7 @@ from app.infra.http import idempotency, rate_limit
 from app.invoices import models as invoices
 from app.notifications import models as notifications
 from app.organizations import models as organizations
+from app.payments import models as payments
 from app.pricing import models as pricing
 from app.sinks import models as sinks
 from app.subscriptions import models as subscriptions
@@ -17,7 +18,15 @@ from app.usage import models as usage
 from app.users import models as users
 from app.webhooks import models as webhooks
 
-__all__ = ["PLATFORM_TABLES", "budgets", "credits", "metadata", "subscriptions", "usage"]
+__all__ = [
+    "PLATFORM_TABLES",
+    "budgets",
+    "credits",
+    "metadata",
+    "payments",
+    "subscriptions",
+    "usage",
+]
 
 PLATFORM_TABLES: dict[str, str] = {
     audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",

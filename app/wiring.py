@@ -39,6 +39,7 @@ from app.kernel.entitlements import Entitlements
 from app.notifications import wiring as notifications
 from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
+from app.payments import wiring as payments
 from app.pricing import wiring as pricing
 from app.sinks import wiring as sinks
 from app.subscriptions import wiring as subscriptions
@@ -89,6 +90,7 @@ FEATURES: tuple[Register, ...] = (
     insights.register,
     invoices.register,
     subscriptions.register,
+    payments.register,
     webhooks.register,
     notifications.register,
     admin.register,

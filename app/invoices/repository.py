@@ -75,6 +75,11 @@ class InvoiceRepository(Repository):
         lines = await self._lines(organization_id, [invoice_id])
         return found.to_domain(lines[invoice_id])
 
+    async def find_for_operators(self, invoice_id: UUID) -> domain.Invoice | None:
+        query = select(Invoice).where(Invoice.id == invoice_id)
+        found: Invoice | None = await self.session.scalar(query)
+        return None if found is None else found.to_domain([])
+
     async def list_for_organization(
         self,
         organization_id: OrganizationId,

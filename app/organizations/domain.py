@@ -73,6 +73,7 @@ class Organization:
     entitlements: Entitlements
     stripe_customer_id: str | None
     is_suspended: bool
+    is_disputed: bool
     created_at: datetime
 
 

@@ -42,6 +42,7 @@ class Organization(PlatformTable):
     window_end: Mapped[datetime | None]
     stripe_customer_id: Mapped[str | None] = mapped_column(unique=True)
     is_suspended: Mapped[bool] = mapped_column(default=False)
+    is_disputed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
 
     @property
@@ -79,6 +80,7 @@ class Organization(PlatformTable):
             entitlements=self.entitlements,
             stripe_customer_id=self.stripe_customer_id,
             is_suspended=self.is_suspended,
+            is_disputed=self.is_disputed,
             created_at=self.created_at,
         )
 

@@ -39,6 +39,7 @@ class OrganizationRepository(Repository):
                 window_start=organization.window_start,
                 window_end=organization.window_end,
                 is_suspended=False,
+                is_disputed=False,
                 created_at=organization.created_at,
             )
             .on_conflict_do_nothing(index_elements=[Organization.slug])

@@ -256,10 +256,13 @@ def decide(subscriptions: Iterable[Held], now: datetime, grace_days: int) -> Dec
     return Decision(counts, shown, duplicates)
 
 
-def payment_state(status: str) -> PaymentState:
+def payment_state(status: str, *, is_disputed: bool = False) -> PaymentState:
+    """A missing payment comes before a disputed one: it is what the customer can mend."""
     if status == "past_due":
         return PaymentState.PAST_DUE
-    return PaymentState.UNPAID if status == "unpaid" else PaymentState.OK
+    if status == "unpaid":
+        return PaymentState.UNPAID
+    return PaymentState.DISPUTED if is_disputed else PaymentState.OK
 
 
 def direction(current: Price, wanted: Price) -> Direction:

@@ -138,7 +138,7 @@ def translate(error: stripe.StripeError) -> BillingError:
         case stripe.InvalidRequestError() if error.code == "resource_missing":
             return StripeMissing(parameter=details.get("param"))
         case stripe.InvalidRequestError():
-            return StripeRefused()
+            return StripeRefused(stripe_code=error.code, reason=error.user_message)
         case stripe.AuthenticationError() | stripe.PermissionError():
             return StripeMisconfigured()
         case _:

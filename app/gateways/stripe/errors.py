@@ -44,6 +44,18 @@ class StripeRefused(Refused):
 
     code = "stripe_refused"
 
+    @property
+    def stripe_code(self) -> str | None:
+        """Stripe's own word for why, for example `charge_already_refunded`."""
+        value = self.context.get("stripe_code")
+        return value if isinstance(value, str) else None
+
+    @property
+    def reason(self) -> str:
+        """Stripe's own sentence; for logs and operators."""
+        value = self.context.get("reason")
+        return value if isinstance(value, str) else ""
+
 
 class StripeKeyReused(Conflict):
     """The payment provider has seen this request before with other content."""

@@ -9,9 +9,12 @@ answer it could not read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from app.gateways.stripe.fields import id_of as _id
+from app.gateways.stripe.fields import instant as _instant
+from app.gateways.stripe.fields import required_id as _required_id
+from app.gateways.stripe.fields import required_instant as _required_instant
 from app.gateways.stripe.gateway import (
     StripeBuyer,
     StripeCard,
@@ -223,29 +226,6 @@ def _amounts(parts: object) -> int:
 
 def _metadata(data: Json) -> dict[str, str]:
     return dict(data.get("metadata") or {})
-
-
-def _id(value: object) -> str | None:
-    """The id of what may be an id, an expanded object, or nothing."""
-    if isinstance(value, Mapping):
-        found = value.get("id")
-        return found if isinstance(found, str) else None
-    return value if isinstance(value, str) else None
-
-
-def _required_id(value: object) -> str:
-    found = _id(value)
-    if found is None:
-        raise KeyError("id")
-    return found
-
-
-def _required_instant(value: int) -> datetime:
-    return datetime.fromtimestamp(value, UTC)
-
-
-def _instant(value: int | None) -> datetime | None:
-    return None if value is None else _required_instant(value)
 
 
 def _period(start: int | None, end: int | None) -> Period | None:

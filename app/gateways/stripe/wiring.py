@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import structlog
 
 from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.live import LiveStripe
+from app.gateways.stripe.live_payments import LivePayments
+from app.gateways.stripe.payments import PaymentsGateway
 from app.gateways.stripe.unconfigured import unconfigured_stripe
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 
+GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
+    StripeGateway: LiveStripe,
+    PaymentsGateway: LivePayments,
+}
+"""What is asked of Stripe, by topic, and who asks it."""
+
 log = structlog.get_logger(__name__)
 
 
 def register(services: Services) -> None:
-    """The gateway that the settings ask for, unless a test brought its own."""
-    if StripeGateway in services:
-        return
+    """The gateways that the settings ask for, unless a test brought its own."""
     settings = services[Settings]
     lifecycle = services[Lifecycle]
     if settings.stripe_secret_key is None:
-        log.info("stripe.not_configured")
-        lifecycle.parts["stripe"] = "off"
-        services.add(StripeGateway, unconfigured_stripe())  # type: ignore[type-abstract]
+        if StripeGateway not in services:
+            log.info("stripe.not_configured")
+            lifecycle.parts["stripe"] = "off"
+        for kind in GATEWAYS:
+            if kind not in services:
+                services.add(kind, unconfigured_stripe())
         return
     connection = StripeConnection(
         settings.stripe_secret_key.get_secret_value(), api_base=settings.stripe_api_base
     )
     lifecycle.add(connection.start, connection.stop)
     lifecycle.parts["stripe"] = "sandbox" if settings.stripe_api_base else "real"
-    services.add(StripeGateway, LiveStripe(connection))  # type: ignore[type-abstract]
+    for kind, live in GATEWAYS.items():
+        if kind not in services:
+            services.add(kind, live(connection))

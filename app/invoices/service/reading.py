@@ -46,6 +46,11 @@ class InvoiceService:
             row = await self._invoices.find_mirrored(organization_id, stripe_invoice_id)
             return row.to_domain([]) if row is not None else None
 
+    async def find_for_operators(self, invoice_id: UUID) -> Invoice | None:
+        """An invoice of whichever organization."""
+        async with self._work.begin_platform():
+            return await self._invoices.find_for_operators(invoice_id)
+
     async def list(
         self,
         organization_id: OrganizationId,

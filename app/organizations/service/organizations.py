@@ -246,6 +246,20 @@ class OrganizationService:
     async def restore(self, organization_id: OrganizationId, reason: str) -> None:
         await self._set_suspended(organization_id, value=False, reason=reason)
 
+    async def mark_disputed(self, organization_id: OrganizationId, *, value: bool) -> None:
+        """Note whether any of its payments is disputed; it is shown, and takes nothing away."""
+        async with self._work.begin(organization_id):
+            found = await self._organizations.get(organization_id)
+            if found.is_disputed == value:
+                return
+            organization = await self._organizations.claim(organization_id)
+            organization.is_disputed = value
+            self._audit.record(
+                "organizations.disputed" if value else "organizations.no_longer_disputed",
+                encode_id("org", organization_id),
+                organization_id=organization_id,
+            )
+
     async def _set_suspended(
         self, organization_id: OrganizationId, *, value: bool, reason: str
     ) -> None:

@@ -22,6 +22,7 @@ class Holding:
 
     granted: str
     features: frozenset[str]
+    is_disputed: bool
     subscriptions: list[Mirrored]
 
 
@@ -45,12 +46,12 @@ async def _read(
 ) -> Mapping[OrganizationId, Holding | None]:
     found: dict[OrganizationId, Holding | None] = dict.fromkeys(keys)
     for row in await connection.fetch(HOLDING_CALL, keys):
-        asked, granted, features, *mirrored = row.values()
+        asked, granted, features, is_disputed, *mirrored = row.values()
         if granted is None:
             continue
         holding = found[asked]
         if holding is None:
-            holding = found[asked] = Holding(granted, _features(features), [])
+            holding = found[asked] = Holding(granted, _features(features), is_disputed, [])
         if mirrored[0] is not None:
             holding.subscriptions.append(Mirrored(*mirrored))
     return found

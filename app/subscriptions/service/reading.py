@@ -15,7 +15,6 @@ from app.subscriptions.domain import (
     Held,
     Mirrored,
     PaymentMethod,
-    PaymentState,
     SubscriptionView,
     decide,
     grace_until,
@@ -23,7 +22,7 @@ from app.subscriptions.domain import (
 )
 from app.subscriptions.repository import SubscriptionRepository
 from app.subscriptions.service.customers import StripeCustomers
-from app.subscriptions.service.holdings import Holdings
+from app.subscriptions.service.holdings import Holding, Holdings
 from app.subscriptions.service.mirror import rank_of
 
 
@@ -60,7 +59,7 @@ class SubscriptionService:
             raise OrganizationNotFound
         row = self._shown(holding.subscriptions)
         if row is None:
-            return _without(holding.granted, holding.features)
+            return _without(holding)
         return SubscriptionView(
             tier=holding.granted,
             plan=row.plan,
@@ -72,7 +71,7 @@ class SubscriptionService:
             amount=row.amount,
             currency=row.currency,
             interval=row.interval,
-            payment_state=payment_state(row.status),
+            payment_state=payment_state(row.status, is_disputed=holding.is_disputed),
             grace_until=self._grace_until(row),
             pending_change=row.pending_change,
             pay_url=row.pay_url,
@@ -137,10 +136,10 @@ class SubscriptionService:
         return grace_until(row.first_failed_at, self._grace_days)
 
 
-def _without(tier: str, features: frozenset[str]) -> SubscriptionView:
+def _without(holding: Holding) -> SubscriptionView:
     return SubscriptionView(
-        tier=tier,
-        plan=tier,
+        tier=holding.granted,
+        plan=holding.granted,
         status="none",
         period=None,
         cancel_at_period_end=False,
@@ -149,9 +148,9 @@ def _without(tier: str, features: frozenset[str]) -> SubscriptionView:
         amount=None,
         currency=None,
         interval=None,
-        payment_state=PaymentState.OK,
+        payment_state=payment_state("none", is_disputed=holding.is_disputed),
         grace_until=None,
         pending_change=None,
         pay_url=None,
-        features=features,
+        features=holding.features,
     )

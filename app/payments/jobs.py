@@ -1,0 +1,27 @@
+"""Background work of payments."""
+
+from uuid import UUID
+
+from app.infra.http.provide import Services
+from app.infra.jobs.worker import Payload
+from app.kernel.ids import OrganizationId
+from app.payments.service import RefundService
+from app.payments.service.intake import PaymentIntake
+
+
+async def make_requested_refunds(payload: Payload, services: Services) -> None:
+    """Make the refunds that Stripe has not answered yet."""
+    await services[RefundService].make_requested()
+
+
+async def look_up_payment(payload: Payload, services: Services) -> None:
+    """Find the charge behind an invoice that was just paid."""
+    await services[PaymentIntake].look_up(
+        OrganizationId(UUID(payload["organization_id"])), UUID(payload["invoice_id"])
+    )
+
+
+JOBS = {
+    "payments.make_requested_refunds": make_requested_refunds,
+    "payments.look_up": look_up_payment,
+}

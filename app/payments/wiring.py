@@ -1,0 +1,34 @@
+"""How payments are built."""
+
+from app.audit.service import AuditLog
+from app.gateways.stripe.payments import PaymentsGateway
+from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.http.provide import Services
+from app.infra.settings import Settings
+from app.invoices.service.reading import InvoiceService
+from app.kernel.clock import Clock
+from app.organizations.service import OrganizationService
+from app.payments.repository import PaymentRepository
+from app.payments.service import DisputeService, PaymentMirror, PaymentReports, RefundService
+from app.payments.service.intake import PaymentIntake
+from app.payments.service.standing import DisputeStanding
+
+
+def register(services: Services) -> None:
+    work, organizations = services[UnitOfWork], services[OrganizationService]
+    invoices = services[InvoiceService]
+    clock: Clock = services[Clock]  # type: ignore[type-abstract]
+    stripe: PaymentsGateway = services[PaymentsGateway]  # type: ignore[type-abstract]
+    rows = PaymentRepository(work)
+    suspends = services[Settings].dispute_policy == "suspend"
+    standing = DisputeStanding(work, rows, organizations, suspends=suspends)
+    mirror = services.add(PaymentMirror, PaymentMirror(work, rows, standing, clock))
+    reports = services.add(PaymentReports, PaymentReports(work, rows, stripe))
+    services.add(PaymentIntake, PaymentIntake(work, invoices, reports, mirror))
+    services.add(
+        RefundService,
+        RefundService(
+            work, rows, reports, mirror, organizations, invoices, stripe, services[AuditLog], clock
+        ),
+    )
+    services.add(DisputeService, DisputeService(work, rows))
