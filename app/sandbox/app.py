@@ -18,6 +18,7 @@ from app.sandbox.core.sandbox import Sandbox
 from app.sandbox.core.timeline import Timeline
 from app.sandbox.mishaps import Mishaps
 from app.sandbox.nouns.catalog import APPOINTMENTS, REACTIONS
+from app.sandbox.pages.challenge import ChallengePage
 from app.sandbox.pages.checkout import CheckoutPage
 from app.sandbox.pages.console import Console
 from app.sandbox.pages.invoice import InvoicePage
@@ -66,6 +67,7 @@ def create_sandbox(
             *Control(sandbox, timeline, faults, deliverer, settle).routes,
             *Mishaps(sandbox, faults, settle).routes,
             *CheckoutPage(sandbox, timeline.catch_up, settle).routes,
+            *ChallengePage(sandbox, timeline.catch_up, settle).routes,
             *PortalPage(sandbox, timeline.catch_up, settle).routes,
             *InvoicePage(sandbox, timeline.catch_up, settle).routes,
             *Console(sandbox).routes,

@@ -133,10 +133,35 @@ async def _live(account: Account) -> set[str]:
             "flow_data": {"type": "payment_method_update"},
         }
     )
+    await _unusual_payments(account)
+    await account.advance(days=4)
     rows = account.app.state.sandbox.store.rows("SELECT DISTINCT kind FROM objects")
     kinds = {row["kind"] for row in rows}
     assert len(kinds) >= 18, kinds
     return kinds
+
+
+async def _unusual_payments(account: Account) -> None:
+    """Payments that wait for a bank or for their payer, and some that fail."""
+    v1 = account.stripe.v1
+    for card in ("sepa", "sepa_fails", "ach", "ach_fails", "declines", "confirms"):
+        session = await account.checkout(customer_email="b@example.com")
+        answer = await account.http.post(session.url, data={"action": "pay", "card": card})
+        if card == "confirms":
+            bank = answer.headers["location"]
+            await account.http.post(bank, data={"action": "fail"})
+    customer = await account.customer(card="pm_card_threeDSecure2Required")
+    await account.subscription(customer=customer.id)
+    await v1.setup_intents.create_async(
+        {
+            "customer": customer.id,
+            "payment_method": "pm_card_authenticationRequired",
+            "confirm": True,
+        }
+    )
+    await v1.payment_intents.create_async(
+        {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
+    )
 
 
 def _wrong(account: Account, kinds: set[str]) -> dict[str, list[str]]:

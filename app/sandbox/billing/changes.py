@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from app.sandbox.billing import amounts, discounting, invoicing, items, settlement, standing
+from app.sandbox.billing import (
+    amounts,
+    discounting,
+    invoicing,
+    items,
+    settlement,
+    standing,
+    starting,
+)
 from app.sandbox.core import ids
 from app.sandbox.core.params import Doc, merged
-from app.sandbox.core.refusals import card_declined, invalid
+from app.sandbox.core.refusals import invalid
 from app.sandbox.core.sandbox import Sandbox
 
 
@@ -246,11 +254,16 @@ def make(sandbox: Sandbox, subscription: Doc, change: Change, sent: Doc) -> None
         subscription["status"] = "past_due"
         standing.keep(sandbox, subscription, "customer.subscription.updated")
         return
-    retried = behavior == "allow_incomplete"
-    error = settlement.collect(sandbox, invoice, method, plans_retry=retried)
-    if error is not None and behavior == "error_if_incomplete":
-        raise card_declined(error)
-    if error is not None and subscription["pending_update"]:
+    outcome = settlement.collect(
+        sandbox,
+        invoice,
+        method,
+        plans_retry=behavior == "allow_incomplete",
+        on_session=not sent.get("off_session", False),
+    )
+    if behavior == "error_if_incomplete":
+        starting.refuse_unless_paid(outcome)
+    if outcome.status != "succeeded" and subscription["pending_update"]:
         subscription["_pending_told"] = True
         standing.keep(sandbox, subscription, "customer.subscription.updated")
 

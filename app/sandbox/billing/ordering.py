@@ -1,6 +1,14 @@
 """What a checkout comes to, and what completing it brings about."""
 
-from app.sandbox.billing import amounts, discounting, items, payments, starting
+from app.sandbox.billing import (
+    amounts,
+    charging,
+    discounting,
+    items,
+    payments,
+    setups,
+    starting,
+)
 from app.sandbox.billing.starting import Order
 from app.sandbox.config import DAY
 from app.sandbox.core.params import Doc, merged
@@ -64,7 +72,14 @@ def chosen(sandbox: Sandbox, session: Doc) -> list[Doc]:
     return discounting.chosen(sandbox, sent, session["customer"])
 
 
-def complete(sandbox: Sandbox, session: Doc, customer: Doc, method: Doc | None) -> Doc:
+def complete(
+    sandbox: Sandbox,
+    session: Doc,
+    customer: Doc,
+    method: Doc | None,
+    *,
+    authenticated: bool = False,
+) -> Doc:
     """Turn a paid order into a subscription. Doing it again changes nothing.
 
     A card that declines is refused, and the caller's unit takes everything back.
@@ -87,13 +102,17 @@ def complete(sandbox: Sandbox, session: Doc, customer: Doc, method: Doc | None) 
             discounts=chosen(sandbox, session),
             description=data.get("description"),
             through_checkout=True,
+            authenticated=authenticated,
+            intent=session.get("_intent"),
         ),
     )
+    invoice = sandbox.get("invoice", subscription["latest_invoice"])
+    owed = "paid" if invoice["status"] == "paid" else "unpaid"
     session.update(
         status="complete",
-        payment_status="paid" if session["amount_total"] else "no_payment_required",
+        payment_status=owed if session["amount_total"] else "no_payment_required",
         subscription=subscription["id"],
-        invoice=subscription["latest_invoice"],
+        invoice=invoice["id"],
         url=None,
         customer_details={
             "address": customer["address"],
@@ -112,11 +131,48 @@ def complete(sandbox: Sandbox, session: Doc, customer: Doc, method: Doc | None) 
     return session
 
 
-def record_decline(sandbox: Sandbox, session: Doc, method: Doc) -> None:
-    """What a declined payment leaves behind: a failed charge, and the session still open."""
-    intent = payments.new_intent(
-        sandbox, session["amount_total"], session["currency"], session["customer"],
-        "Subscription creation",
-    )  # fmt: skip
-    sandbox.add(intent, "payment_intent.created")
-    payments.confirm(sandbox, intent, method)
+def attempt_alone(sandbox: Sandbox, session: Doc, method: Doc) -> Doc:
+    """Try to pay for a session from which nothing is made yet.
+
+    Leaves behind what Stripe's checkout does: a payment intent with a failed charge, or one
+    whose payer must confirm. The session uses the same intent when it is paid in the end.
+    """
+    if session.get("_intent") is None:
+        intent = payments.new_intent(
+            sandbox, session["amount_total"], session["currency"], session["customer"],
+            "Subscription creation",
+        )  # fmt: skip
+        intent["_session"] = session["id"]
+        sandbox.add(intent, "payment_intent.created")
+        session["_intent"] = intent["id"]
+        sandbox.save(session)
+    intent = sandbox.get("payment_intent", session["_intent"])
+    intent["amount"] = session["amount_total"]
+    charging.confirm(sandbox, intent, method, on_session=True)
+    return intent
+
+
+def ask_payer(sandbox: Sandbox, session: Doc, method: Doc, sent: dict[str, str]) -> Doc:
+    """Begin a payment, or the saving of a card, that its holder must confirm first."""
+    session["_challenge"] = {"method": method["id"], "sent": sent}
+    sandbox.save(session)
+    if session["amount_total"]:
+        return attempt_alone(sandbox, session, method)
+    if session.get("_setup") is None:
+        session["_setup"] = setups.begin(sandbox, session["customer"])["id"]
+        sandbox.save(session)
+    setup = sandbox.get("setup_intent", session["_setup"])
+    setup["_session"] = session["id"]
+    setups.confirm(sandbox, setup, method)
+    return setup
+
+
+def save_method(sandbox: Sandbox, session: Doc, customer: Doc, method: Doc) -> None:
+    """Nothing is due yet, but the method is set up to be charged later."""
+    if (begun := session.get("_setup")) is not None:
+        setup = sandbox.get("setup_intent", begun)
+        setup.update(customer=customer["id"], payment_method=method["id"])
+    else:
+        setup = setups.begin(sandbox, customer["id"])
+        setup["payment_method"] = method["id"]
+    setups.succeed(sandbox, setup)

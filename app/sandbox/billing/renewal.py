@@ -45,7 +45,7 @@ def _notify(sandbox: Sandbox, subscription: Doc, now: int) -> None:
         sandbox.emit("customer.subscription.trial_will_end", subscription)
     end = standing.renewal_due(subscription)
     told = subscription.get("_upcoming_sent_for") == end or subscription["cancel_at"] is not None
-    if not told and end - standing.UPCOMING_SECONDS <= now < end:
+    if not told and end - standing.upcoming_seconds(sandbox) <= now < end:
         subscription["_upcoming_sent_for"] = end
         sandbox.save(subscription)
         upcoming = next_invoice(sandbox, subscription)
@@ -82,7 +82,7 @@ def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
             standing.end(sandbox, subscription, "cancellation_requested")
             return
         if behavior == "pause":
-            _pause(sandbox, subscription)
+            standing.pause(sandbox, subscription, "trial_end_without_payment_method")
             return
     if schedules.is_due(sandbox, subscription):
         schedules.step(sandbox, subscription)
@@ -114,19 +114,6 @@ def _roll(invoice: Doc, sandbox: Sandbox, subscription: Doc, item: Doc, now: int
     items.set_period(item, subscription["billing_cycle_anchor"], now)
     begun = (item["current_period_start"], item["current_period_end"])
     invoicing.plan_line(sandbox, invoice, item, ended if items.is_metered(item) else begun)
-
-
-def _pause(sandbox: Sandbox, subscription: Doc) -> None:
-    subscription["status"] = "paused"
-    subscription["status_details"] = {
-        "paused": {
-            "type": "subscription",
-            "subscription": {"type": "trial_end_without_payment_method"},
-            "transitioned_at": sandbox.now(),
-        }
-    }
-    standing.keep(sandbox, subscription, "customer.subscription.updated")
-    sandbox.emit("customer.subscription.paused", subscription)
 
 
 def _expire(sandbox: Sandbox, subscription: Doc) -> None:

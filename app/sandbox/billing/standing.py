@@ -1,5 +1,6 @@
 """A subscription's standing: its status, when it must next be looked at, its end."""
 
+from app.sandbox.billing import settings
 from app.sandbox.core.params import Doc
 from app.sandbox.core.sandbox import Sandbox
 
@@ -7,7 +8,6 @@ DAY = 86_400
 HOUR = 3_600
 TERMINAL = ("canceled", "incomplete_expired")
 PENDING_SECONDS = 23 * HOUR
-UPCOMING_SECONDS = 7 * DAY
 TRIAL_NOTICE_SECONDS = 3 * DAY
 
 
@@ -25,6 +25,11 @@ def period_end(subscription: Doc) -> int:
 def renewal_due(subscription: Doc) -> int:
     """When the first of its items must be billed again."""
     return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
+
+
+def upcoming_seconds(sandbox: Sandbox) -> int:
+    """How long before a renewal its invoice is announced."""
+    return settings.of(sandbox).upcoming_days * DAY
 
 
 def next_due(sandbox: Sandbox, subscription: Doc) -> int | None:
@@ -46,7 +51,7 @@ def next_due(sandbox: Sandbox, subscription: Doc) -> int | None:
     if status == "trialing" and not subscription.get("_trial_notice_sent"):
         due.append(max(subscription["trial_end"] - TRIAL_NOTICE_SECONDS, sandbox.now()))
     if subscription.get("_upcoming_sent_for") != end and subscription["cancel_at"] is None:
-        due.append(max(end - UPCOMING_SECONDS, sandbox.now()))
+        due.append(max(end - upcoming_seconds(sandbox), sandbox.now()))
     if (schedule := schedule_of(sandbox, subscription)) is not None:
         due.append(schedule["current_phase"]["end_date"])
     return min(due)
@@ -86,6 +91,20 @@ def end(sandbox: Sandbox, subscription: Doc, reason: str, details: Doc | None = 
             sandbox.wake(invoice, None)
     keep(sandbox, subscription, None)
     sandbox.emit("customer.subscription.deleted", subscription)
+
+
+def pause(sandbox: Sandbox, subscription: Doc, why: str) -> None:
+    """Stop billing and serving until it is resumed."""
+    subscription["status"] = "paused"
+    subscription["status_details"] = {
+        "paused": {
+            "type": "subscription",
+            "subscription": {"type": why},
+            "transitioned_at": sandbox.now(),
+        }
+    }
+    keep(sandbox, subscription, "customer.subscription.updated")
+    sandbox.emit("customer.subscription.paused", subscription)
 
 
 def apply_pending(sandbox: Sandbox, subscription: Doc) -> None:

@@ -3,11 +3,19 @@
 from dataclasses import dataclass, field
 
 from app.sandbox.billing import discounting, invoicing, items, settlement, standing
+from app.sandbox.billing.charging import Outcome
 from app.sandbox.billing.items import set_period
 from app.sandbox.core import ids
 from app.sandbox.core.params import Doc
 from app.sandbox.core.refusals import Refusal, card_declined, invalid
 from app.sandbox.core.sandbox import Sandbox
+
+NEEDS_PAYER: Doc = {
+    "code": "subscription_payment_intent_requires_action",
+    "message": "Payment for this subscription requires additional user action before it can be "
+    "completed successfully. Payment can be completed using the PaymentIntent associated with "
+    "`subscription.latest_invoice`.",
+}
 
 
 @dataclass
@@ -26,6 +34,11 @@ class Order:
     cancel_at: int | str | None = None
     cancel_at_period_end: bool = False
     payment_behavior: str = "allow_incomplete"
+    off_session: bool = False
+    authenticated: bool = False
+    """Whether the payer has confirmed the first payment already."""
+    intent: str | None = None
+    """The payment intent that was begun for the first payment."""
     through_checkout: bool = False
     """Checkout makes nothing until it is paid, so there is no `incomplete` and no leftovers."""
 
@@ -60,6 +73,8 @@ def start(sandbox: Sandbox, order: Order) -> Doc:
             made["amount"] = made["subtotal"] = 0
             made["description"] = f"Trial period for {made['description']}"
     subscription["latest_invoice"] = invoice["id"]
+    if order.intent is not None:
+        invoice["_intent"] = order.intent
     _announce(sandbox, subscription, invoice, order)
     return subscription
 
@@ -98,11 +113,24 @@ def _collect_first(sandbox: Sandbox, subscription: Doc, invoice: Doc, order: Ord
             "https://docs.stripe.com/billing/subscriptions/payment-methods-setting.",
             code="resource_missing",
         )
-    error = settlement.collect(sandbox, invoice, method, plans_retry=False)
-    if error is not None and (
-        order.through_checkout or order.payment_behavior == "error_if_incomplete"
-    ):
-        raise card_declined(error)
+    outcome = settlement.collect(
+        sandbox,
+        invoice,
+        method,
+        plans_retry=order.through_checkout and method["type"] != "card",
+        on_session=not order.off_session,
+        authenticated=order.authenticated,
+    )
+    if order.through_checkout or order.payment_behavior == "error_if_incomplete":
+        refuse_unless_paid(outcome)
+
+
+def refuse_unless_paid(outcome: Outcome) -> None:
+    """Take everything back if a payment failed, or would need its payer."""
+    if outcome.status == "failed" and outcome.error is not None:
+        raise card_declined(outcome.error)
+    if outcome.status == "requires_action":
+        raise card_declined(NEEDS_PAYER)
 
 
 def _blank(sandbox: Sandbox, order: Order, trialing: bool) -> Doc:

@@ -68,6 +68,7 @@ APPOINTMENTS: dict[str, Appointment] = {
     "checkout.session": checkout_sessions.keep_appointment,
     "dispute": disputing.keep_appointment,
     "invoice": settlement.keep_appointment,
+    "payment_intent": settlement.hear_from_bank,
     "refund": refunding.keep_appointment,
     "subscription": renewal.keep_appointment,
 }

@@ -2,7 +2,15 @@
 
 import copy
 
-from app.sandbox.billing import changes, invoicing, payments, renewal, settlement, standing
+from app.sandbox.billing import (
+    changes,
+    fates,
+    invoicing,
+    payments,
+    renewal,
+    settlement,
+    standing,
+)
 from app.sandbox.core.lists import Condition, matching, page, page_of
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import (
@@ -23,6 +31,11 @@ from app.sandbox.core.sandbox import Sandbox
 from app.sandbox.nouns import subscriptions
 from app.sandbox.nouns.payment_methods import put_on
 
+_NEEDS_PAYER: Doc = {
+    "code": "invoice_payment_intent_requires_action",
+    "message": "This payment requires additional user action before it can be completed "
+    "successfully. Payment can be completed using the PaymentIntent associated with this invoice.",
+}
 _SUBSCRIPTION = "parent.subscription_details.subscription"
 
 
@@ -53,10 +66,8 @@ def list_(sandbox: Sandbox, params: Doc) -> Doc:
 
 def confirmation_secret(sandbox: Sandbox, invoice: Doc) -> Doc | None:
     """What `expand[]=confirmation_secret` puts on an invoice."""
-    for payment in payments.of_invoice(sandbox, invoice["id"]):
-        intent = sandbox.get("payment_intent", payment["payment"]["payment_intent"])
-        return {"type": "payment_intent", "client_secret": intent["client_secret"]}
-    return None
+    intent = payments.intent_of(sandbox, invoice["id"])
+    return intent and {"type": "payment_intent", "client_secret": intent["client_secret"]}
 
 
 def list_lines(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
@@ -91,6 +102,9 @@ def pay(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
         if doc["status"] == "paid":
             settlement.settled(sandbox, doc)
             return doc
+    intent = payments.intent_of(sandbox, doc["id"])
+    if intent is not None and intent["status"] == "processing":
+        raise wrong_state("This invoice has a payment that is still processing.")
     if params.get("paid_out_of_band"):
         payments.give_up(sandbox, doc)
         invoicing.mark_paid(sandbox, doc)
@@ -108,13 +122,14 @@ def pay(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
             )
         method = found
     retry_at = doc["next_payment_attempt"]
-    error = settlement.collect(sandbox, doc, method, plans_retry=False)
-    if error is not None:
+    on_session = not params.get("off_session", True)
+    outcome = settlement.collect(sandbox, doc, method, plans_retry=False, on_session=on_session)
+    if outcome.status in ("failed", "requires_action"):
         # An attempt by hand does not take the place of those that are planned.
         doc["next_payment_attempt"] = retry_at
         sandbox.save(doc)
         sandbox.wake(doc, retry_at)
-        raise card_declined(error, keeps_changes=True)
+        raise card_declined(outcome.error or _NEEDS_PAYER, keeps_changes=True)
     return doc
 
 
@@ -123,9 +138,7 @@ def void(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
     if doc["status"] not in ("open", "uncollectible"):
         raise wrong_state(f"You can only void open invoices; this one is {doc['status']}.")
     invoicing.void(sandbox, doc)
-    subscription = invoicing.subscription_of(sandbox, doc)
-    if subscription is not None and subscription.get("_pending_invoice") == invoice:
-        standing.drop_pending(sandbox, subscription)
+    fates.written_off(sandbox, doc)
     return doc
 
 

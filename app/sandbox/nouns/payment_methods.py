@@ -1,6 +1,7 @@
 """Payment methods: test cards, on and off customers."""
 
-from app.sandbox.billing.cards import CARDS, MESSAGES, NUMBERS, Card
+from app.sandbox.billing import charging
+from app.sandbox.billing.cards import ACCOUNTS, BANKS, CARDS, NAMES, NUMBERS, Bank, Card
 from app.sandbox.core import ids
 from app.sandbox.core.lists import matching, page
 from app.sandbox.core.operations import Operation
@@ -41,7 +42,7 @@ _BILLING = Fields(
 )
 CREATE = Fields(
     {
-        "type": one_of("card"),
+        "type": one_of("card", "sepa_debit", "us_bank_account"),
         "card": Fields(
             {
                 "token": Text(),
@@ -49,6 +50,15 @@ CREATE = Fields(
                 "exp_month": Whole(least=1, most=12),
                 "exp_year": Whole(least=2000, most=2100),
                 "cvc": Text(),
+            }
+        ),
+        "sepa_debit": Fields({"iban": Text()}, needs=("iban",)),
+        "us_bank_account": Fields(
+            {
+                "account_holder_type": one_of("company", "individual"),
+                "account_number": Text(),
+                "account_type": one_of("checking", "savings"),
+                "routing_number": Text(),
             }
         ),
         "billing_details": _BILLING,
@@ -60,12 +70,11 @@ UPDATE = Fields({"metadata": Metadata(), "billing_details": _BILLING})
 
 
 def new_method(sandbox: Sandbox, name: str, sent: Doc | None = None) -> Doc:
-    """A payment method made of a test card, on nobody yet."""
-    card: Card = CARDS[name]
+    """A payment method made of a test card or account, on nobody yet."""
     sent = sent or {}
     details = sent.get("billing_details", {})
     address = details.get("address") or {}
-    number = sent.get("card", {})
+    made = _of_bank(BANKS[name], sent) if name in BANKS else _of_card(CARDS[name], sent)
     return sandbox.add(
         {
             "id": ids.new("pm"),
@@ -81,41 +90,81 @@ def new_method(sandbox: Sandbox, name: str, sent: Doc | None = None) -> Doc:
                 "phone": details.get("phone") or None,
                 "tax_id": None,
             },
-            "card": {
-                "brand": card.brand,
-                "checks": {
-                    "address_line1_check": None,
-                    "address_postal_code_check": None,
-                    "cvc_check": "pass",
-                },
-                "country": "US",
-                "display_brand": card.brand,
-                "exp_month": number.get("exp_month", 12),
-                "exp_year": number.get("exp_year", 2034),
-                "fingerprint": f"sandbox{card.brand}{card.last4}",
-                "funding": "credit",
-                "generated_from": None,
-                "last4": card.last4,
-                "networks": {"available": [card.brand], "preferred": None},
-                "regulated_status": "unregulated",
-                "three_d_secure_usage": {"supported": True},
-                "wallet": None,
-            },
             "created": sandbox.now(),
             "customer": None,
             "customer_account": None,
             "livemode": False,
             "metadata": merged({}, sent.get("metadata")),
-            "type": "card",
-            "_attaches": card.attaches,
-            "_decline_code": card.decline_code,
+            **made,
         }
     )
 
 
+def _of_card(card: Card, sent: Doc) -> Doc:
+    number = sent.get("card", {})
+    return {
+        "type": "card",
+        "card": {
+            "brand": card.brand,
+            "checks": {
+                "address_line1_check": None,
+                "address_postal_code_check": None,
+                "cvc_check": "pass",
+            },
+            "country": "US",
+            "display_brand": card.brand,
+            "exp_month": number.get("exp_month", 12),
+            "exp_year": number.get("exp_year", 2034),
+            "fingerprint": f"sandbox{card.brand}{card.last4}",
+            "funding": "credit",
+            "generated_from": None,
+            "last4": card.last4,
+            "networks": {"available": [card.brand], "preferred": None},
+            "regulated_status": "unregulated",
+            "three_d_secure_usage": {"supported": True},
+            "wallet": None,
+        },
+        "_attaches": card.attaches,
+        "_authenticates": card.authenticates,
+        "_decline_code": card.decline_code,
+        "_disputes": card.disputes,
+    }
+
+
+def _of_bank(bank: Bank, sent: Doc) -> Doc:
+    account: Doc = {
+        "bank_code": "19043",
+        "branch_code": "",
+        "country": "AT",
+        "fingerprint": f"sandboxsepa{bank.last4}",
+        "generated_from": {"charge": None, "setup_attempt": None},
+        "last4": bank.last4,
+    }
+    if bank.kind == "us_bank_account":
+        given = sent.get(bank.kind, {})
+        account = {
+            "account_holder_type": given.get("account_holder_type", "individual"),
+            "account_type": given.get("account_type", "checking"),
+            "bank_name": "STRIPE TEST BANK",
+            "financial_connections_account": None,
+            "fingerprint": f"sandboxach{bank.last4}",
+            "last4": bank.last4,
+            "networks": {"preferred": "ach", "supported": ["ach"]},
+            "routing_number": "110000000",
+            "status_details": None,
+        }
+    return {
+        "type": bank.kind,
+        bank.kind: account,
+        "_attaches": True,
+        "_decline_code": None,
+        "_settles": bank.settles,
+    }
+
+
 def put_on(sandbox: Sandbox, id: str, customer: Doc, at: str) -> Doc:
     """Attach a method, or a fresh one of a test card such as `pm_card_visa`, to a customer."""
-    method = _resolve(sandbox, id)
+    method = resolve(sandbox, id)
     if method is None:
         raise missing_reference("PaymentMethod", id, at)
     if method["customer"] not in (None, customer["id"]):
@@ -126,7 +175,7 @@ def put_on(sandbox: Sandbox, id: str, customer: Doc, at: str) -> Doc:
             "detached from a Customer, and may not be used again."
         )
     if not method["_attaches"]:
-        raise card_declined(decline(method))
+        raise card_declined(charging.decline(method))
     if method["customer"] is None:
         method["customer"] = customer["id"]
         sandbox.save(method)
@@ -134,37 +183,43 @@ def put_on(sandbox: Sandbox, id: str, customer: Doc, at: str) -> Doc:
     return method
 
 
-def decline(method: Doc) -> Doc:
-    """The error of a card that says no."""
-    reason = method["_decline_code"] or "generic_decline"
-    return {"code": "card_declined", "decline_code": reason, "message": MESSAGES[reason]}
-
-
-def _resolve(sandbox: Sandbox, id: str) -> Doc | None:
+def resolve(sandbox: Sandbox, id: str) -> Doc | None:
+    """A method by its id; the name of a test card or account stands for a fresh one."""
+    if id in NAMES:
+        return new_method(sandbox, NAMES[id])
     if id.startswith("pm_card_") and id.removeprefix("pm_card_") in CARDS:
         return new_method(sandbox, id.removeprefix("pm_card_"))
     return sandbox.find("payment_method", id)
 
 
 def create(sandbox: Sandbox, params: Doc) -> Doc:
-    card = params.get("card")
-    if card is None:
-        raise required("card")
-    if "token" in card:
-        name = card["token"].removeprefix("tok_")
-        if name not in CARDS or not card["token"].startswith("tok_"):
-            raise missing_reference("token", card["token"], "card[token]")
-    elif "number" in card:
-        known = NUMBERS.get(card["number"].replace(" ", ""))
-        if known is None:
-            raise invalid(
-                "The sandbox knows Stripe's test card numbers only.", "card[number]",
-                "incorrect_number",
-            )  # fmt: skip
-        name = known
-    else:
-        raise required("card[number]")
-    return new_method(sandbox, name, params)
+    return new_method(sandbox, _named(params, params["type"]), params)
+
+
+def _named(params: Doc, kind: str) -> str:
+    """Which test card or account the details stand for."""
+    sent = params.get(kind)
+    if sent is None:
+        raise required(kind)
+    if "token" in sent:
+        name = str(sent["token"]).removeprefix("tok_")
+        if name not in CARDS or not sent["token"].startswith("tok_"):
+            raise missing_reference("token", sent["token"], "card[token]")
+        return name
+    field, known = {
+        "card": ("number", NUMBERS),
+        "sepa_debit": ("iban", ACCOUNTS),
+        "us_bank_account": ("account_number", ACCOUNTS),
+    }[kind]
+    if field not in sent:
+        raise required(f"{kind}[{field}]")
+    name = known.get(sent[field].replace(" ", ""), "")
+    if not name or (name in BANKS and BANKS[name].kind != kind):
+        raise invalid(
+            "The sandbox knows Stripe's test cards and accounts only.", f"{kind}[{field}]",
+            "incorrect_number",
+        )  # fmt: skip
+    return name
 
 
 def retrieve(sandbox: Sandbox, params: Doc, payment_method: str) -> Doc:
@@ -186,7 +241,7 @@ def update(sandbox: Sandbox, params: Doc, payment_method: str) -> Doc:
 
 
 def attach(sandbox: Sandbox, params: Doc, payment_method: str) -> Doc:
-    if _resolve(sandbox, payment_method) is None:
+    if resolve(sandbox, payment_method) is None:
         raise missing("PaymentMethod", payment_method, "payment_method")
     customer = sandbox.named("customer", params["customer"], "customer")
     return put_on(sandbox, payment_method, customer, "payment_method")

@@ -1,16 +1,33 @@
-"""The hosted checkout page: pay, be declined, or go back."""
+"""The hosted checkout page: pay now or later, confirm, be declined, or go back."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sandbox.billing import discounting, ordering
+from app.sandbox.billing import charging, discounting, ordering, setups
 from app.sandbox.core.params import Doc
 from app.sandbox.core.refusals import Refusal, card_declined
-from app.sandbox.nouns import customers, payment_methods, setup_intents
+from app.sandbox.nouns import checkout_sessions, customers, payment_methods
 from app.sandbox.pages.rendering import Page, form, go, not_found, page
 
-_CARDS = {"works": "visa", "declines": "chargeDeclined"}
+_METHODS = {
+    "works": "visa",
+    "declines": "chargeDeclined",
+    "confirms": "threeDSecure2Required",
+    "always_confirms": "authenticationRequired",
+    "sepa": "sepa",
+    "sepa_fails": "sepa_fails",
+    "ach": "ach",
+    "ach_fails": "ach_fails",
+}
+"""What can be picked on the page, and the test card or account it stands for."""
+_BUTTONS = {
+    "decline": "chargeDeclined",
+    "challenge": "threeDSecure2Required",
+    "delayed": "sepa",
+    "delayed_fails": "sepa_fails",
+}
+"""Buttons that pick and pay in one."""
 
 
 class CheckoutPage(Page):
@@ -36,69 +53,114 @@ class CheckoutPage(Page):
         return answer
 
     def _act(self, id: str, sent: dict[str, str]) -> Response:
-        action = sent.get("action")
+        action = sent.get("action", "pay")
         try:
             if action == "abandon":
                 return self._abandon(id)
+            if action == "expire":
+                return self._expire(id)
             if action in ("apply", "remove"):
                 self._promote(id, sent.get("code", "") if action == "apply" else None)
                 return go(f"/c/pay/{id}")
-            card = "declines" if action == "decline" else sent.get("card", "works")
+            card = _BUTTONS.get(action) or _METHODS.get(sent.get("card", "works"), "visa")
             return self._pay(id, card, sent)
         except Refusal as refusal:
-            if refusal.status == 402:
-                self._record_decline(id)
-            with self._sandbox.unit():
-                return self._page(id, refusal.status, refusal.error["message"], sent)
+            return self._refused(id, refusal, sent)
+
+    def _refused(self, id: str, refusal: Refusal, sent: dict[str, str]) -> Response:
+        if refusal.status == 402:
+            self._record_decline(id)
+        with self._sandbox.unit():
+            return self._page(id, refusal.status, refusal.error["message"], sent)
 
     def _pay(self, id: str, card: str, sent: dict[str, str]) -> Response:
         sandbox = self._sandbox
         with sandbox.unit():
             session = sandbox.get("checkout.session", id)
+            if session["status"] == "expired":
+                return self._page(id)
             if session["status"] == "open":
                 ordering.priced(sandbox, session)
-                customer = self._customer(session, sent)
-                method = self._method(session, customer, card)
-                ordering.complete(sandbox, session, customer, method)
-            elif session["status"] == "expired":
-                return self._page(id)
-            url = str(session["success_url"])
-        for placeholder in ("{CHECKOUT_SESSION_ID}", "%7BCHECKOUT_SESSION_ID%7D"):
-            url = url.replace(placeholder, id)
-        return go(url)
+                email = self._email(session, sent)
+                method = None
+                if _needs_card(session):
+                    details = {"email": email, "name": sent.get("name") or None}
+                    method = payment_methods.new_method(sandbox, card, {"billing_details": details})
+                if method is not None and charging.must_authenticate(method, on_session=True):
+                    asked = ordering.ask_payer(sandbox, session, method, _kept(sent))
+                    return go(str(asked["next_action"]["redirect_to_url"]["url"]))
+                self._complete(session, method, sent, authenticated=False)
+            return go(_back_to_shop(session))
+
+    def finish(self, id: str, *, confirmed: bool) -> Response:
+        """Go on with an order whose payer was asked to confirm the payment."""
+        sandbox = self._sandbox
+        sent: dict[str, str] = {}
+        try:
+            with sandbox.unit():
+                session = sandbox.get("checkout.session", id)
+                if session["status"] != "open":
+                    return go(f"/c/pay/{id}")
+                challenge = session.pop("_challenge")
+                sent = challenge["sent"]
+                if not confirmed:
+                    self._leave_unconfirmed(session)
+                    return self._page(id, 402, "You did not confirm the payment.", sent)
+                ordering.priced(sandbox, session)
+                method = sandbox.get("payment_method", challenge["method"])
+                self._complete(session, method, sent, authenticated=True)
+                return go(_back_to_shop(session))
+        except Refusal as refusal:
+            return self._refused(id, refusal, sent)
+
+    def _leave_unconfirmed(self, session: Doc) -> None:
+        sandbox = self._sandbox
+        sandbox.save(session)
+        if session["amount_total"]:
+            charging.refuse(sandbox, sandbox.get("payment_intent", session["_intent"]))
+        else:
+            setups.refuse(sandbox, sandbox.get("setup_intent", session["_setup"]))
+
+    def _complete(
+        self, session: Doc, method: Doc | None, sent: dict[str, str], *, authenticated: bool
+    ) -> None:
+        sandbox = self._sandbox
+        customer = self._customer(session, sent)
+        if method is not None:
+            if method["_decline_code"]:
+                raise card_declined(charging.decline(method))
+            payment_methods.put_on(sandbox, method["id"], customer, "payment_method")
+            if not session["amount_total"]:
+                ordering.save_method(sandbox, session, customer, method)
+        ordering.complete(sandbox, session, customer, method, authenticated=authenticated)
+
+    def _email(self, session: Doc, sent: dict[str, str]) -> str:
+        if session["customer"]:
+            return str(self._sandbox.get("customer", session["customer"])["email"] or "")
+        email = str(session["customer_email"] or sent.get("email", "").strip()[:500])
+        if "@" not in email:
+            raise Refusal("Please enter your e-mail address.")
+        return email
 
     def _customer(self, session: Doc, sent: dict[str, str]) -> Doc:
         if session["customer"]:
             return self._sandbox.get("customer", session["customer"])
-        email = session["customer_email"] or sent.get("email", "").strip()[:500]
-        if "@" not in email:
-            raise Refusal("Please enter your e-mail address.")
-        fields = {"email": email}
+        fields = {"email": self._email(session, sent)}
         if name := sent.get("name", "").strip()[:200]:
             fields["name"] = name
         return customers.create(self._sandbox, fields)
 
-    def _method(self, session: Doc, customer: Doc, card: str) -> Doc | None:
-        if not _needs_card(session):
-            return None
-        method = payment_methods.new_method(
-            self._sandbox,
-            _CARDS.get(card, "visa"),
-            {"billing_details": {"email": customer["email"], "name": customer["name"]}},
-        )
-        if method["_decline_code"]:
-            raise card_declined(payment_methods.decline(method))
-        payment_methods.put_on(self._sandbox, method["id"], customer, "payment_method")
-        if not session["amount_total"]:
-            setup_intents.save_card(self._sandbox, customer["id"], method["id"])
-        return method
-
     def _record_decline(self, id: str) -> None:
         with self._sandbox.unit():
             session = self._sandbox.get("checkout.session", id)
-            if session["amount_total"]:
-                method = payment_methods.new_method(self._sandbox, _CARDS["declines"])
-                ordering.record_decline(self._sandbox, session, method)
+            if session["amount_total"] and session["status"] == "open":
+                method = payment_methods.new_method(self._sandbox, "chargeDeclined")
+                ordering.attempt_alone(self._sandbox, session, method)
+
+    def _expire(self, id: str) -> Response:
+        with self._sandbox.unit():
+            checkout_sessions.lapse(self._sandbox, self._sandbox.get("checkout.session", id))
+        return go(f"/c/pay/{id}")
 
     def _abandon(self, id: str) -> Response:
         session = self._sandbox.get("checkout.session", id)
@@ -169,3 +231,14 @@ class CheckoutPage(Page):
 
 def _needs_card(session: Doc) -> bool:
     return bool(session["amount_total"]) or session["payment_method_collection"] == "always"
+
+
+def _kept(sent: dict[str, str]) -> dict[str, str]:
+    return {key: sent[key] for key in ("email", "name") if key in sent}
+
+
+def _back_to_shop(session: Doc) -> str:
+    url = str(session["success_url"])
+    for placeholder in ("{CHECKOUT_SESSION_ID}", "%7BCHECKOUT_SESSION_ID%7D"):
+        url = url.replace(placeholder, session["id"])
+    return url

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.sandbox.billing import payments
 from app.sandbox.core.params import Doc
 from app.sandbox.core.refusals import Refusal
 from app.sandbox.nouns import invoices
@@ -34,17 +35,29 @@ class InvoicePage(Page):
         if invoice is None:
             return not_found("invoice")
         card = (await form(request)).get("card")
-        params = {"payment_method": f"pm_card_{card}"} if card else {}
+        params: Doc = {"off_session": False}
+        if card:
+            params["payment_method"] = f"pm_card_{card}"
         try:
             with self._sandbox.unit():
                 invoices.pay(self._sandbox, params, invoice["id"])
         except Refusal as refusal:
             message = refusal.error["message"]
             latest = self._find(request)
+            if latest is not None and (bank := self._bank_of(latest)):
+                return go(bank)
             return page("invoice.html", refusal.status, invoice=latest, error=message)
         finally:
             self._after()
         return go(f"/i/{invoice['id']}")
+
+    def _bank_of(self, invoice: Doc) -> str | None:
+        """The page on which the holder of the card can confirm the payment."""
+        with self._sandbox.unit():
+            intent = payments.intent_of(self._sandbox, invoice["id"])
+            if intent is None or intent["status"] != "requires_action":
+                return None
+            return str(intent["next_action"]["redirect_to_url"]["url"])
 
     async def paper(self, request: Request) -> Response:
         invoice = self._find(request)
