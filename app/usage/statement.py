@@ -1,10 +1,16 @@
 """The statements of the hot paths, as they are called."""
 
 from app.usage.ddl.columns import ARGUMENTS
+from app.usage.ddl.record_one import ONE_ARGUMENTS
 
 _PLACES = ", ".join(f"${n}" for n, _ in enumerate(ARGUMENTS, 1))
 
 RECORD_CALL = f"select * from usage_record({_PLACES})"
+
+RECORD_ONE_CALL = (
+    f"select usage_record_one({', '.join(f'${n}' for n, _ in enumerate(ONE_ARGUMENTS, 1))})"
+)
+"""One composite value: as a table, it would be put into a store first."""
 
 STANDING_CALL = """
 select

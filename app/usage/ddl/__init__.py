@@ -11,6 +11,7 @@ from app.usage.ddl.gate import GATE
 from app.usage.ddl.holds import EXPIRE, GIVE_BACK, HOLD_FREE, HOLD_LOCK, HOLD_RETURN
 from app.usage.ddl.measures import MEASURES_COUNT, MEASURES_FIT
 from app.usage.ddl.record import RECORD
+from app.usage.ddl.record_one import RECORD_ONE
 from app.usage.ddl.reserve import RESERVE
 from app.usage.ddl.settle import SETTLE, SETTLE_LOCK
 from app.usage.ddl.spend import PERIOD_END, PERIOD_START, SPEND_LOCK, SPEND_POST
@@ -36,6 +37,7 @@ FUNCTIONS = {
     "usage_settle_lock": SETTLE_LOCK,
     "usage_settle": SETTLE,
     "usage_record": RECORD,
+    "usage_record_one": RECORD_ONE,
 }
 
 

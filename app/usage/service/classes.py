@@ -13,7 +13,7 @@ from app.kernel.ids import OrganizationId
 from app.kernel.periods import Period
 from app.kernel.rates import EXACT
 from app.pricing.domain import Quote, RolePrice
-from app.usage.domain import ADDITIVE, Meter, NewEvent, microseconds_of
+from app.usage.domain import ADDITIVE, Meter, NewEvent
 from app.usage.service.tenants import Tenant
 
 COST_SCALE = 18
@@ -187,11 +187,11 @@ class Counting:
     def place(self, meter: Meter, at: datetime, microseconds: int) -> Place:
         """Where an event of that type and time counts."""
         if not self._since <= microseconds < self._until:
-            window = self._window = self.tenant.windows.at(at)
-            self._window_start = microseconds_of(window.start)
-            stretch = self.tenant.windows.around(at)
-            self._since = microseconds_of(stretch.start)
-            self._until = microseconds_of(stretch.end)
+            stretch = self.tenant.stretch(at, microseconds)
+            self._window = stretch.window
+            self._window_start = stretch.window_start
+            self._since = stretch.since
+            self._until = stretch.until
             self._here = self._places.setdefault(self._window_start, {})
         place = self._here.get(meter.event_type)
         if place is None:

@@ -368,7 +368,7 @@ class Flush:
         for number, item in enumerate(self.items, 1):
             place = self._class_of[number - 1].place
             shown = place.shown
-            quota = quotas[id(shown)] if shown is not None else _without_counter(item, place.window)
+            quota = quotas[id(shown)] if shown is not None else without_counter(item, place.window)
             cost = self._costs[number - 1]
             if number in over:
                 each.append(budget_exceeded(over[number], cost))
@@ -394,5 +394,6 @@ class Flush:
         )
 
 
-def _without_counter(item: Submission, window: Any) -> Quota:
+def without_counter(item: Submission, window: Any) -> Quota:
+    """What is shown of an event that counts towards no metric."""
     return Quota(item.meter.metric, None, LimitPolicy.SOFT, _NOTHING, _NOTHING, window)

@@ -110,7 +110,7 @@ class GroupCommit(Generic[S, R]):
             raise Unavailable
         if self._waiting + len(items) > MAX_WAITING:
             raise UsageOverloaded(retry_after_seconds=1)
-        ticket = _Ticket[S, R](items, asyncio.get_running_loop().create_future())
+        ticket = _Ticket(items, asyncio.get_running_loop().create_future())
         self._waiting += len(items)
         if len(items) > _SMALL:
             self._large.append(ticket)

@@ -16,15 +16,17 @@ from app.kernel.clock import Clock
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
+from app.usage.ddl.record_one import ONE_RESULTS
 from app.usage.domain import SPENDING, Meters, NewEvent, check_time, event_id_at, microseconds_of
 from app.usage.service.connection import connect
 from app.usage.service.flush import Flush
 from app.usage.service.group_commit import GroupCommit
+from app.usage.service.lone import Lone, is_plain
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.spend_notices import SpendNotices
 from app.usage.service.submission import Recorded, Spender, Submission
 from app.usage.service.tenants import Tenants
-from app.usage.statement import RECORD_CALL
+from app.usage.statement import RECORD_CALL, RECORD_ONE_CALL
 
 
 class UsageIngest:
@@ -160,6 +162,10 @@ class UsageIngest:
         unknown = [each for each in organizations if self._tenants.known(each) is None]
         if unknown:
             await self._tenants.refresh(unknown)
+        if len(items) == 1 and is_plain(items[0]):
+            answers = await self._flush_one(connection, items[0])
+            if answers is not None:
+                return answers
         while True:
             call = Flush(items, organizations, self._tenants, self._prices.book)
             row = await connection.fetchrow(RECORD_CALL, *call.arguments(self._clock.now()))
@@ -170,8 +176,20 @@ class UsageIngest:
             await self._prices.refresh()
         return self.answered(call, row)
 
+    async def _flush_one(
+        self, connection: asyncpg.Connection, item: Submission
+    ) -> Sequence[Recorded | BillingError] | None:
+        """What became of the event, or None where it is not as plain as it looked."""
+        tenant = self._tenants.known(item.organization_id)
+        if tenant is None:
+            return None
+        call = Lone(item, tenant, self._prices.book)
+        values = await connection.fetchval(RECORD_ONE_CALL, *call.arguments(self._clock.now()))
+        row = dict(zip(ONE_RESULTS, values, strict=True))
+        return self.answered(call, row) if row["state"] in ("written", "repeated") else None
+
     def answered(
-        self, call: Flush, row: asyncpg.Record | Mapping[str, Any]
+        self, call: Flush | Lone, row: asyncpg.Record | Mapping[str, Any]
     ) -> Sequence[Recorded | BillingError]:
         """What became of each event of a flush that was written; starts what follows from it."""
         answers = call.answers(row, self._meters)

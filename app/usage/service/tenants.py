@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.entitlements import MetricLimit
 from app.kernel.ids import OrganizationId
+from app.kernel.periods import Period
 from app.organizations.domain import QuotaWindows
 from app.organizations.service import OrganizationService
+from app.usage.domain import microseconds_of
 from app.usage.repository.reading import UsageRepository
 
 _KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time, in microseconds since 1970, that counts in one window throughout."""
+
+    window: Period
+    window_start: int
+    since: int
+    until: int
+
+
+@dataclass(slots=True)
 class Tenant:
     """An organization's plan as of `stamp`, the version of its row."""
 
@@ -25,6 +38,20 @@ class Tenant:
     limits: Mapping[str, MetricLimit]
     features: frozenset[str]
     windows: QuotaWindows
+    _latest: Stretch | None = field(default=None, init=False, repr=False, compare=False)
+
+    def stretch(self, at: datetime, microseconds: int) -> Stretch:
+        """The time around *at* and its window; hardly an event comes from another than the last."""
+        latest = self._latest
+        if latest is None or not latest.since <= microseconds < latest.until:
+            window, around = self.windows.at(at), self.windows.around(at)
+            latest = self._latest = Stretch(
+                window,
+                microseconds_of(window.start),
+                microseconds_of(around.start),
+                microseconds_of(around.end),
+            )
+        return latest
 
 
 class Tenants:
