@@ -10,6 +10,7 @@ from sqlalchemy import URL
 from app.auth import jobs as auth
 from app.budgets import jobs as budgets
 from app.credits import jobs as credits
+from app.discounts import jobs as discounts
 from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
@@ -28,6 +29,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     housekeeping.JOBS,
     auth.JOBS,
     credits.JOBS,
+    discounts.JOBS,
     subscriptions.JOBS,
     usage.JOBS,
     sinks.JOBS,

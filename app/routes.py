@@ -7,6 +7,7 @@ from app.auth.router import router as auth
 from app.budgets import router as budgets
 from app.catalog.router import router as catalog
 from app.credits import router as credit_router
+from app.discounts import router as discounts
 from app.infra.http import health
 from app.infra.http.lane import HotOperation
 from app.insights.router import router as insights
@@ -47,6 +48,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     subscriptions.router,  # before invoices: /billing/invoices/upcoming is not an id
     credit_router.router,
     credit_router.operators,
+    discounts.router,
+    discounts.operators,
     invoices,
     payments,
     webhooks,
@@ -84,6 +87,7 @@ TAGS: tuple[dict[str, str], ...] = (
     {"name": "costs", "description": "What usage costs, exactly."},
     {"name": "budgets", "description": "How much may be spent, who is told, who may pass."},
     {"name": "credits", "description": "What there is to spend before paying."},
+    {"name": "discounts", "description": "Promo codes and what volume takes off."},
     {"name": "invoices", "description": "Documents and payments."},
     {"name": "webhooks", "description": "Where Stripe reports."},
     {"name": "admin", "description": "For platform operators."},

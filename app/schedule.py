@@ -7,6 +7,8 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("auth.forget_expired", "*/15 * * * *"),
     Scheduled("credits.let_lapse", "*/10 * * * *"),
     Scheduled("credits.warn_of_expiry", "25 * * * *"),
+    Scheduled("discounts.tell_stripe", "35 * * * *"),
+    Scheduled("discounts.release_forgotten", "45 * * * *"),
     Scheduled("usage.expire_reservations", "* * * * *"),
     Scheduled("usage.alert_unpriced", "*/15 * * * *"),
     Scheduled("usage.announce_spend", "*/5 * * * *"),

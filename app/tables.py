@@ -5,6 +5,7 @@ from app.auth import models as auth
 from app.budgets import models as budgets
 from app.catalog import models as catalog
 from app.credits import models as credits
+from app.discounts import models as discounts
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
 from app.invoices import models as invoices
@@ -31,6 +32,7 @@ __all__ = [
 PLATFORM_TABLES: dict[str, str] = {
     audit.PlatformAuditEntry.__tablename__: "changes to what belongs to nobody",
     catalog.CatalogVersion.__tablename__: "every customer buys from the same catalog",
+    discounts.PromoCode.__tablename__: "anybody may type a code",
     idempotency.IdempotencyKey.__tablename__: "registration has a key before any tenant",
     organizations.Organization.__tablename__: "it is the tenant itself",
     users.User.__tablename__: "people exist before, between and across organizations",

@@ -18,6 +18,7 @@ from app.budgets import wiring as budgets
 from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
 from app.credits import wiring as credits
+from app.discounts import wiring as discounts
 from app.gateways.lago import wiring as lago
 from app.gateways.mail import wiring as mail
 from app.gateways.redis import wiring as redis
@@ -83,6 +84,7 @@ FEATURES: tuple[Register, ...] = (
     organizations.register,
     auth.register,
     credits.register,
+    discounts.register,
     pricing.register,
     usage.register,
     sinks.register,

@@ -2,6 +2,7 @@
 
 from app.audit.service import AuditLog
 from app.credits.repository import CreditRepository
+from app.credits.service.documents import CreditOfInvoices
 from app.credits.service.lapsing import Lapsing
 from app.credits.service.ledger import CreditLedger
 from app.infra.db.unit_of_work import UnitOfWork
@@ -14,4 +15,5 @@ def register(services: Services) -> None:
     clock = services[Clock]  # type: ignore[type-abstract]
     repository = CreditRepository(work)
     ledger = services.add(CreditLedger, CreditLedger(work, repository, audit, clock))
+    services.add(CreditOfInvoices, CreditOfInvoices(work, ledger))
     services.add(Lapsing, Lapsing(work, repository, ledger, clock))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
@@ -15,6 +15,7 @@ from app.invoices.domain import InvoiceStatus
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.models import Invoice, InvoiceLine, InvoiceNumberCounter
 from app.kernel.ids import OrganizationId
+from app.kernel.money import Currency
 from app.kernel.pages import Page, PageRequest
 
 
@@ -127,3 +128,18 @@ class NumberRepository(Repository):
         if taken is None:
             raise LookupError("the counter gave no number")
         return taken
+
+
+class PaidRepository(Repository):
+    """What was paid, summed."""
+
+    async def sum_net(self, organization_id: OrganizationId, currency: Currency) -> int:
+        """The totals of paid invoices without their tax, in minor units."""
+        found = await self.session.scalar(
+            select(func.coalesce(func.sum(Invoice.total - Invoice.tax), 0)).where(
+                Invoice.organization_id == organization_id,
+                Invoice.currency == str(currency),
+                Invoice.status == InvoiceStatus.PAID.value,
+            )
+        )
+        return int(found or 0)

@@ -7,10 +7,12 @@ from app.infra.settings import Settings
 from app.invoices.document import Party
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
-from app.invoices.repository import InvoiceRepository, NumberRepository
+from app.invoices.repository import InvoiceRepository, NumberRepository, PaidRepository
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.reading import InvoiceService
+from app.invoices.service.spending import PaidSpend
 from app.kernel.clock import Clock
+from app.kernel.settling import SpendReader
 from app.organizations.service import OrganizationService
 
 
@@ -31,6 +33,8 @@ def register(services: Services) -> None:
     )
     services.add(InvoiceService, InvoiceService(work, invoices, press))
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))
+    paid = PaidSpend(work, PaidRepository(work))
+    services.add(SpendReader, paid)  # type: ignore[type-abstract]
 
 
 def seller_of(settings: Settings) -> Party:

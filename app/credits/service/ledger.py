@@ -140,7 +140,7 @@ class CreditLedger:
     async def give_back(
         self, organization_id: OrganizationId, cause: str, *, actor: str, description: str
     ) -> Money | None:
-        """Undo what was taken for *cause*, to the grants it came from; once, None if nothing was.
+        """Undo what was taken for *cause*, to the grants it came from; None if nothing is left to.
 
         What goes back to a grant that has lapsed meanwhile lapses again at once.
         """
@@ -152,18 +152,19 @@ class CreditLedger:
             currency = Currency(taken.currency)
             account = await self._credits.lock_account(organization_id, currency, now)
             back = f"return:{cause}"
-            if await self._credits.find_entry(organization_id, back) is None:
-                drawn = (await self._credits.draws_of(organization_id, [taken.id]))[taken.id]
-                await self._take(
-                    account,
-                    tuple(Draw(draw.grant_id, -draw.amount) for draw in drawn),
-                    EntryKind.RETURN,
-                    actor=actor,
-                    cause=back,
-                    description=description,
-                    invoice_id=taken.invoice_id,
-                )
-                await self._let_lapse(account, now)
+            if await self._credits.find_entry(organization_id, back) is not None:
+                return None
+            drawn = (await self._credits.draws_of(organization_id, [taken.id]))[taken.id]
+            await self._take(
+                account,
+                tuple(Draw(draw.grant_id, -draw.amount) for draw in drawn),
+                EntryKind.RETURN,
+                actor=actor,
+                cause=back,
+                description=description,
+                invoice_id=taken.invoice_id,
+            )
+            await self._let_lapse(account, now)
             return Money(-taken.amount, currency)
 
     async def let_lapse(self, organization_id: OrganizationId, currency: Currency) -> None:

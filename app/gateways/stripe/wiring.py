@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from app.gateways.stripe.connection import StripeConnection
+from app.gateways.stripe.coupons import CouponsGateway
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.live import LiveStripe
+from app.gateways.stripe.live_coupons import LiveCoupons
 from app.gateways.stripe.live_payments import LivePayments
 from app.gateways.stripe.payments import PaymentsGateway
 from app.gateways.stripe.unconfigured import unconfigured_stripe
@@ -19,6 +21,7 @@ from app.infra.settings import Settings
 GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
     StripeGateway: LiveStripe,
     PaymentsGateway: LivePayments,
+    CouponsGateway: LiveCoupons,
 }
 """What is asked of Stripe, by topic, and who asks it."""
 

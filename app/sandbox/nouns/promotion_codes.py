@@ -29,7 +29,13 @@ CREATE = Fields(
         "max_redemptions": Whole(least=1),
         "metadata": Metadata(),
         "promotion": Fields({"coupon": Text(), "type": one_of("coupon")}, needs=("type", "coupon")),
-        "restrictions": Fields({"first_time_transaction": Flag()}),
+        "restrictions": Fields(
+            {
+                "first_time_transaction": Flag(),
+                "minimum_amount": Whole(least=1),
+                "minimum_amount_currency": Text(),
+            }
+        ),
     },
     needs=("promotion",),
 )
@@ -61,8 +67,8 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
             "promotion": {"type": "coupon", "coupon": coupon["id"]},
             "restrictions": {
                 "first_time_transaction": restrictions.get("first_time_transaction", False),
-                "minimum_amount": None,
-                "minimum_amount_currency": None,
+                "minimum_amount": restrictions.get("minimum_amount"),
+                "minimum_amount_currency": restrictions.get("minimum_amount_currency"),
             },
             "times_redeemed": 0,
         },

@@ -242,9 +242,9 @@ async def test_what_was_taken_for_a_document_goes_back_to_its_grants_once(
     again = await ledger.deduct(us, Money(400), actor="system", cause="invoice:1")
     assert taken == again
     assert await balance(owner) == 100
-    for _ in range(2):
+    for expected in (Money(400), None):
         back = await ledger.give_back(us, "invoice:1", actor="system", description="voided")
-        assert back == Money(400)
+        assert back == expected
         assert await balance(owner) == 500
     assert await ledger.give_back(us, "invoice:2", actor="system", description="x") is None
     async with service.work.begin(us):

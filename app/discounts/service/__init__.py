@@ -1,0 +1,1 @@
+"""Making codes, redeeming them, and telling invoices what to take off."""
