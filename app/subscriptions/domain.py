@@ -17,6 +17,8 @@ LIVE = GRANTING | {"unpaid", "paused"}
 ENDED = frozenset({"canceled", "incomplete_expired"})
 """Statuses that Stripe never leaves."""
 
+UNPAID_PAUSES = frozenset({"first_payment_failure", "final_payment_failure"})
+
 WINDOW_OPENING_REASONS = frozenset({"subscription_create", "subscription_cycle"})
 
 
@@ -27,6 +29,8 @@ class PaymentState(StrEnum):
     PAST_DUE = "past_due"
     UNPAID = "unpaid"
     DISPUTED = "disputed"
+    PROCESSING = "processing"
+    """The first payment is on its way; until it arrives nothing is granted."""
 
 
 class Direction(StrEnum):
@@ -44,6 +48,24 @@ class ChangeOutcome(StrEnum):
     SCHEDULED = "scheduled"
     PENDING = "pending"
     """It waits for its payment, at the link that is shown."""
+
+
+class PauseKind(StrEnum):
+    """What rests in a pause."""
+
+    SUBSCRIPTION = "subscription"
+    """All of it; nothing is granted meanwhile."""
+    COLLECTION = "collection"
+    """Only the collecting of invoices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A subscription that bills nothing for now."""
+
+    kind: PauseKind
+    reason: str | None
+    resumes_at: datetime | None
 
 
 class PendingReason(StrEnum):
@@ -74,6 +96,16 @@ class Held:
     """The rank of its plan; higher is better."""
     created_at: datetime
     first_failed_at: datetime | None = None
+    awaits_first_payment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An invoice that is owed and whose payment failed."""
+
+    billing_reason: str | None
+    first_failed_at: datetime
+    pay_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +145,7 @@ class SubscriptionView:
     payment_state: PaymentState
     grace_until: datetime | None
     pending_change: PendingChange | None
+    pause: Pause | None
     pay_url: str | None
     features: frozenset[str]
 
@@ -139,7 +172,17 @@ class Mirrored:
     pending_interval: str | None
     pending_effective_at: datetime | None
     pending_reason: str | None
+    pause_kind: str | None
+    pause_reason: str | None
+    pause_resumes_at: datetime | None
+    awaits_first_payment: bool
     pay_url: str | None
+
+    @property
+    def pause(self) -> Pause | None:
+        if self.pause_kind is None:
+            return None
+        return Pause(PauseKind(self.pause_kind), self.pause_reason, self.pause_resumes_at)
 
     @property
     def period(self) -> Period | None:
@@ -237,8 +280,11 @@ def grace_until(first_failed_at: datetime, grace_days: int) -> datetime:
 
 
 def grants_access(held: Held, now: datetime, grace_days: int) -> bool:
-    """Rule 9: trialing and active do; past due does to the second that the grace ends."""
-    if held.status not in GRANTING:
+    """Rule 9: trialing and active do; past due does to the second that the grace ends.
+
+    A first payment that takes days, as bank debits do, grants nothing before it has come.
+    """
+    if held.status not in GRANTING or held.awaits_first_payment:
         return False
     if held.status != "past_due" or held.first_failed_at is None:
         return True
@@ -256,12 +302,15 @@ def decide(subscriptions: Iterable[Held], now: datetime, grace_days: int) -> Dec
     return Decision(counts, shown, duplicates)
 
 
-def payment_state(status: str, *, is_disputed: bool = False) -> PaymentState:
+def payment_state(row: Mirrored, *, is_disputed: bool) -> PaymentState:
     """A missing payment comes before a disputed one: it is what the customer can mend."""
-    if status == "past_due":
+    if row.status == "past_due":
         return PaymentState.PAST_DUE
-    if status == "unpaid":
+    # A pause may be what Stripe makes of payments that failed to the end.
+    if row.status == "unpaid" or (row.status == "paused" and row.pause_reason in UNPAID_PAUSES):
         return PaymentState.UNPAID
+    if row.awaits_first_payment:
+        return PaymentState.PROCESSING
     return PaymentState.DISPUTED if is_disputed else PaymentState.OK
 
 
@@ -275,10 +324,16 @@ def direction(current: Price, wanted: Price) -> Direction:
 
 
 def first_failure(
-    failures: Sequence[datetime], seen_past_due_at: datetime | None
+    failures: Iterable[Failure], seen_past_due_at: datetime | None
 ) -> datetime | None:
-    """When the trouble began: the first failed payment, else when it was first noticed."""
-    return min(failures, default=seen_past_due_at)
+    """When the trouble began: the first failed payment, else when it was first noticed.
+
+    A renewal counts before an upgrade: an upgrade that was not paid lapses by itself, and the
+    grace of the next renewal must not have begun with it.
+    """
+    owed = list(failures)
+    renewals = [one for one in owed if one.billing_reason != "subscription_update"]
+    return min((one.first_failed_at for one in renewals or owed), default=seen_past_due_at)
 
 
 def _last_worth_showing(held: Sequence[Held]) -> Held | None:

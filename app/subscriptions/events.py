@@ -35,6 +35,7 @@ class PaymentFailed(Fact):
     subscription_id: UUID
     stripe_invoice_id: str
     attempt: int
+    failed_at: datetime
     amount_due: int
     currency: str
     next_attempt_at: datetime | None

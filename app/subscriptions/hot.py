@@ -48,6 +48,12 @@ def _json(view: SubscriptionView) -> bytes:
                 "effective_at": _instant(change.effective_at),
                 "reason": change.reason.value,
             },
+            "pause": view.pause
+            and {
+                "kind": view.pause.kind.value,
+                "reason": view.pause.reason,
+                "resumes_at": _instant(view.pause.resumes_at),
+            },
             "pay_url": view.pay_url,
             "features": sorted(view.features),
         }

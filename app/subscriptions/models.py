@@ -44,13 +44,24 @@ class Subscription(TenantTable):
     cancel_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    trial_started_at: Mapped[datetime | None]
+    """When a trial began, if there ever was one; it is never taken back."""
     trial_end: Mapped[datetime | None]
+    trial_told_for: Mapped[datetime | None]
+    """The end of trial that was announced."""
+    end_reason: Mapped[str | None]
+    pause_kind: Mapped[str | None]
+    pause_reason: Mapped[str | None]
+    pause_resumes_at: Mapped[datetime | None]
+    awaits_first_payment: Mapped[bool]
     schedule_id: Mapped[str | None]
     pending_plan: Mapped[str | None]
     pending_interval: Mapped[str | None]
     pending_effective_at: Mapped[datetime | None]
     pending_reason: Mapped[str | None]
+    open_invoice_url: Mapped[str | None]
     pay_url: Mapped[str | None]
+    """Where to pay: the latest invoice, else an older one whose collection failed."""
     default_payment_method_id: Mapped[str | None]
     past_due_seen_at: Mapped[datetime | None]
     first_failed_at: Mapped[datetime | None]
@@ -66,15 +77,31 @@ class Subscription(TenantTable):
         return Period(self.window_start, self.window_end)
 
 
-class PaymentFailure(TenantTable):
-    """An invoice whose payment failed, from its first failure until it is settled."""
+class InvoiceCollection(TenantTable):
+    """How collecting an invoice went: when it first failed, what was told, and when it was settled.
 
-    __tablename__ = "payment_failures"
-    __table_args__ = (Index(None, "organization_id", "stripe_invoice_id", unique=True),)
+    The row outlives the settlement, so that an answer from before it cannot bring the failure back.
+    """
+
+    __tablename__ = "invoice_collections"
+    __table_args__ = (
+        Index(None, "organization_id", "stripe_invoice_id", unique=True),
+        Index(
+            "ix_invoice_collections_unsettled",
+            "organization_id",
+            "stripe_subscription_id",
+            postgresql_where=text("settled_at is null"),
+        ),
+    )
 
     stripe_subscription_id: Mapped[str]
     stripe_invoice_id: Mapped[str]
-    first_failed_at: Mapped[datetime]
+    billing_reason: Mapped[str | None]
+    first_failed_at: Mapped[datetime | None]
+    attempt: Mapped[int]
+    """The last attempt whose failure was announced; -1 for none."""
+    pay_url: Mapped[str | None]
+    settled_at: Mapped[datetime | None]
 
 
 class PaidPeriod(TenantTable):
@@ -108,7 +135,7 @@ class CustomerRegistration(TenantTable):
 
     name: Mapped[str]
     email: Mapped[str | None]
-    stripe_customer_id: Mapped[str | None]
+    stripe_customer_id: Mapped[str | None] = mapped_column(index=True)
     is_current: Mapped[bool]
     created_at: Mapped[datetime]
 
@@ -146,6 +173,9 @@ class CheckoutAttempt(TenantTable):
     order_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
     state: Mapped[str]
     stripe_session_id: Mapped[str | None] = mapped_column(index=True)
+    stripe_subscription_id: Mapped[str | None]
+    has_failed: Mapped[bool]
+    """The page was completed and the money did not come, days later."""
     url: Mapped[str | None]
     expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -181,3 +211,17 @@ class RequestedChange(TenantTable):
     @property
     def idempotency_key(self) -> str:
         return f"change:{self.id}"
+
+
+class ManualPlan(TenantTable):
+    """A plan that an operator gave for a while, beside whatever is bought."""
+
+    __tablename__ = "manual_plans"
+    __table_args__ = (CheckConstraint("granted_at < ends_at", name="ends_later"),)
+
+    plan: Mapped[str]
+    reason: Mapped[str]
+    granted_by: Mapped[UUID]
+    granted_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]

@@ -7,19 +7,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.locks import advisory_lock
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId, new_id
 from app.kernel.periods import Period
+from app.subscriptions.domain import Failure
 from app.subscriptions.models import (
     SYNC_TICKETS,
     CheckoutAttempt,
     CustomerRegistration,
+    InvoiceCollection,
+    ManualPlan,
     PaidPeriod,
-    PaymentFailure,
     RequestedChange,
     Subscription,
 )
@@ -59,51 +61,37 @@ class SubscriptionRepository(Repository):
         )
         return await self.session.scalar(query)
 
-    def add(self, row: Subscription) -> None:
+    async def find_collection(
+        self, organization_id: OrganizationId, stripe_invoice_id: str
+    ) -> InvoiceCollection | None:
+        query = select(InvoiceCollection).where(
+            InvoiceCollection.organization_id == organization_id,
+            InvoiceCollection.stripe_invoice_id == stripe_invoice_id,
+        )
+        return await self.session.scalar(query)
+
+    def add(self, row: Subscription | InvoiceCollection) -> None:
         self.session.add(row)
-
-    async def note_failure(
-        self,
-        organization_id: OrganizationId,
-        stripe_subscription_id: str,
-        stripe_invoice_id: str,
-        failed_at: datetime,
-    ) -> None:
-        """Remember the earliest failure of an invoice, in whatever order they are heard of."""
-        statement = insert(PaymentFailure).values(
-            organization_id=organization_id,
-            id=new_id(),
-            stripe_subscription_id=stripe_subscription_id,
-            stripe_invoice_id=stripe_invoice_id,
-            first_failed_at=failed_at,
-        )
-        await self.session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["organization_id", "stripe_invoice_id"],
-                set_={
-                    "first_failed_at": func.least(
-                        PaymentFailure.first_failed_at, statement.excluded.first_failed_at
-                    )
-                },
-            )
-        )
-
-    async def settle_failure(self, organization_id: OrganizationId, stripe_invoice_id: str) -> None:
-        await self.session.execute(
-            delete(PaymentFailure).where(
-                PaymentFailure.organization_id == organization_id,
-                PaymentFailure.stripe_invoice_id == stripe_invoice_id,
-            )
-        )
 
     async def list_failures(
         self, organization_id: OrganizationId, stripe_subscription_id: str
-    ) -> list[datetime]:
-        query = select(PaymentFailure.first_failed_at).where(
-            PaymentFailure.organization_id == organization_id,
-            PaymentFailure.stripe_subscription_id == stripe_subscription_id,
+    ) -> list[Failure]:
+        """Invoices that failed and are owed still, the oldest failure first."""
+        query = (
+            select(InvoiceCollection)
+            .where(
+                InvoiceCollection.organization_id == organization_id,
+                InvoiceCollection.stripe_subscription_id == stripe_subscription_id,
+                InvoiceCollection.settled_at.is_(None),
+                InvoiceCollection.first_failed_at.is_not(None),
+            )
+            .order_by(InvoiceCollection.first_failed_at)
         )
-        return list((await self.session.scalars(query)).all())
+        return [
+            Failure(row.billing_reason, row.first_failed_at, row.pay_url)
+            for row in (await self.session.scalars(query)).all()
+            if row.first_failed_at is not None
+        ]
 
     async def open_period(
         self,
@@ -187,19 +175,32 @@ class RegistrationRepository(Repository):
             .values(stripe_customer_id=stripe_customer_id)
         )
 
-    async def retire(self, organization_id: OrganizationId, stripe_customer_id: str) -> bool:
-        """End the registration that made a customer whom Stripe no longer has; once."""
+    async def retire(
+        self, organization_id: OrganizationId, stripe_customer_id: str, name: str, at: datetime
+    ) -> None:
+        """End the registration of a customer whom Stripe no longer has, and keep whose it was."""
         result = await self.session.execute(
             update(CustomerRegistration)
             .where(
                 CustomerRegistration.organization_id == organization_id,
                 CustomerRegistration.stripe_customer_id == stripe_customer_id,
-                CustomerRegistration.is_current,
             )
             .values(is_current=False)
             .returning(CustomerRegistration.id)
         )
-        return result.first() is not None
+        if result.first() is None:
+            # Tied by an operator or an import: there was no wish of ours to begin with.
+            self.session.add(
+                CustomerRegistration(
+                    organization_id=organization_id,
+                    id=new_id(),
+                    name=name,
+                    email=None,
+                    stripe_customer_id=stripe_customer_id,
+                    is_current=False,
+                    created_at=at,
+                )
+            )
 
 
 class CheckoutRepository(Repository):
@@ -239,8 +240,21 @@ class CheckoutRepository(Repository):
             .values(state=state, **values)
         )
 
+    async def find_by_session(
+        self, organization_id: OrganizationId, stripe_session_id: str
+    ) -> CheckoutAttempt | None:
+        query = select(CheckoutAttempt).where(
+            CheckoutAttempt.organization_id == organization_id,
+            CheckoutAttempt.stripe_session_id == stripe_session_id,
+        )
+        return await self.session.scalar(query)
+
     async def settle_session(
-        self, organization_id: OrganizationId, stripe_session_id: str, state: str
+        self,
+        organization_id: OrganizationId,
+        stripe_session_id: str,
+        state: str,
+        stripe_subscription_id: str | None,
     ) -> None:
         await self.session.execute(
             update(CheckoutAttempt)
@@ -249,8 +263,26 @@ class CheckoutRepository(Repository):
                 CheckoutAttempt.stripe_session_id == stripe_session_id,
                 CheckoutAttempt.state.in_(IN_PLAY),
             )
-            .values(state=state)
+            .values(state=state, stripe_subscription_id=stripe_subscription_id)
         )
+
+    async def note_failure(self, organization_id: OrganizationId, stripe_session_id: str) -> None:
+        await self.session.execute(
+            update(CheckoutAttempt)
+            .where(
+                CheckoutAttempt.organization_id == organization_id,
+                CheckoutAttempt.stripe_session_id == stripe_session_id,
+            )
+            .values(has_failed=True)
+        )
+
+    async def has_completed_with_trial(self, organization_id: OrganizationId) -> bool:
+        query = select(CheckoutAttempt.id).where(
+            CheckoutAttempt.organization_id == organization_id,
+            CheckoutAttempt.state == "complete",
+            CheckoutAttempt.trial_days > 0,
+        )
+        return await self.session.scalar(query.limit(1)) is not None
 
 
 class ChangeRepository(Repository):
@@ -281,4 +313,39 @@ class ChangeRepository(Repository):
                 RequestedChange.state == "reserved",
             )
             .values(**values)
+        )
+
+
+class ManualPlanRepository(Repository):
+    """Plans that operators gave."""
+
+    def add(self, plan: ManualPlan) -> None:
+        self.session.add(plan)
+
+    async def find_in_force(
+        self, organization_id: OrganizationId, at: datetime
+    ) -> ManualPlan | None:
+        """The plan that counts at *at*: the one that was given last."""
+        query = (
+            select(ManualPlan)
+            .where(
+                ManualPlan.organization_id == organization_id,
+                ManualPlan.withdrawn_at.is_(None),
+                ManualPlan.ends_at > at,
+            )
+            .order_by(ManualPlan.id.desc())
+            .limit(1)
+        )
+        return await self.session.scalar(query)
+
+    async def withdraw(self, organization_id: OrganizationId, at: datetime) -> None:
+        """End whatever was given before *at* and would go on."""
+        await self.session.execute(
+            update(ManualPlan)
+            .where(
+                ManualPlan.organization_id == organization_id,
+                ManualPlan.withdrawn_at.is_(None),
+                ManualPlan.ends_at > at,
+            )
+            .values(withdrawn_at=at)
         )

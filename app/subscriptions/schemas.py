@@ -15,6 +15,7 @@ from app.subscriptions.domain import (
     CheckoutLink,
     CheckoutRequest,
     Direction,
+    PauseKind,
     PaymentMethod,
     PaymentState,
     PendingReason,
@@ -128,6 +129,14 @@ class PendingChangeOut(OutputModel):
     reason: PendingReason
 
 
+class PauseOut(OutputModel):
+    """What rests, why, and until when; `collection` rests only the invoices."""
+
+    kind: PauseKind
+    reason: str | None
+    resumes_at: Instant | None
+
+
 class SubscriptionOut(OutputModel):
     """What an organization holds. `tier` is what is granted now, `plan` what was bought."""
 
@@ -145,6 +154,7 @@ class SubscriptionOut(OutputModel):
     payment_state: PaymentState
     grace_until: Instant | None
     pending_change: PendingChangeOut | None
+    pause: PauseOut | None
     pay_url: str | None
     features: list[str]
 
@@ -264,6 +274,7 @@ def _fields(view: SubscriptionView) -> dict[str, Any]:
         "payment_state": view.payment_state,
         "grace_until": view.grace_until,
         "pending_change": PendingChangeOut.model_validate(change) if change else None,
+        "pause": PauseOut.model_validate(view.pause) if view.pause else None,
         "pay_url": view.pay_url,
         "features": sorted(view.features),
     }

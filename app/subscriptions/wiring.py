@@ -14,6 +14,7 @@ from app.organizations.service import OrganizationService
 from app.subscriptions.repository import (
     ChangeRepository,
     CheckoutRepository,
+    ManualPlanRepository,
     RegistrationRepository,
     SubscriptionRepository,
 )
@@ -25,6 +26,8 @@ from app.subscriptions.service import (
     SubscriptionMirror,
     SubscriptionService,
 )
+from app.subscriptions.service.access import AccessReview
+from app.subscriptions.service.collecting import Collecting
 from app.subscriptions.service.holdings import Holdings
 from app.subscriptions.service.known import KnownAtStripe
 
@@ -36,9 +39,12 @@ def register(services: Services) -> None:
     stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
     grace_days = services[Settings].payment_grace_days
     rows = SubscriptionRepository(work)
+    access = AccessReview(
+        work, rows, ManualPlanRepository(work), organizations, catalogs, clock, grace_days
+    )
     mirror = services.add(
         SubscriptionMirror,
-        SubscriptionMirror(work, rows, organizations, catalogs, clock, grace_days),
+        SubscriptionMirror(work, rows, Collecting(work, rows, clock), access, catalogs, clock),
     )
     services.add(KnownAtStripe, KnownAtStripe(work, KnownRepository(work), organizations))
     customers = services.add(

@@ -148,6 +148,7 @@ CALLS: dict[str, Call] = {
     "cancel now": lambda s, _: s.cancel_now("sub_1", comment="why", key=KEY),
     "undo": lambda s, b: s.undo_cancellation(b, key=KEY),
     "resume": lambda s, _: s.resume_paused("sub_1", key=KEY),
+    "collect again": lambda s, _: s.resume_collection("sub_1", key=KEY),
     "preview": lambda s, _: s.preview("sub_1", CHANGES, is_billed=True),
     "preview of the renewal": lambda s, _: s.preview("sub_1"),
     "get invoice": lambda s, _: s.get_invoice("in_1"),

@@ -175,7 +175,9 @@ async def test_a_failed_renewal_keeps_access_for_the_grace_to_the_second(
         "past_due",
         "past_due",
     )
-    [failure] = await shop.rows("select first_failed_at from payment_failures")
+    [failure] = await shop.rows(
+        "select first_failed_at from invoice_collections where settled_at is null"
+    )
     ends = failure["first_failed_at"] + timedelta(days=10)
     assert owed["grace_until"] == ends.isoformat().replace("+00:00", "Z")
     assert len(await shop.rows("select 1 from paid_periods")) == 1, "no fresh quota for no money"
@@ -201,7 +203,7 @@ async def test_paying_brings_everything_back_at_once(shop: Shop, unpaid: Owner) 
     back = await subscription(unpaid)
     assert (back["tier"], back["status"], back["payment_state"]) == ("professional", "active", "ok")
     assert back["grace_until"] is None
-    assert await shop.rows("select 1 from payment_failures") == []
+    assert await shop.rows("select 1 from invoice_collections where settled_at is null") == []
     assert len(await shop.rows("select 1 from paid_periods")) == 2
 
 

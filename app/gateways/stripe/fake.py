@@ -184,11 +184,9 @@ class FakeStripe:
         self, subscription_id: str, *, comment: str | None, key: str
     ) -> StripeSubscription:
         self._called("cancel_at_period_end")
-        before = self._running(subscription_id)
+        now, before = self.clock.now(), self._running(subscription_id)
         end = before.period.end if before.period else None
-        return self._put(
-            replace(before, cancel_at_period_end=True, cancel_at=end, canceled_at=self.clock.now())
-        )
+        return self._put(replace(before, cancel_at_period_end=True, cancel_at=end, canceled_at=now))
 
     async def cancel_now(
         self, subscription_id: str, *, comment: str | None, key: str
@@ -213,6 +211,10 @@ class FakeStripe:
         if before.status != "paused":
             raise StripeRefused
         return self._put(before if self.cards_decline else replace(before, status="active"))
+
+    async def resume_collection(self, subscription_id: str, *, key: str) -> StripeSubscription:
+        self._called("resume_collection")
+        return self._put(replace(self._running(subscription_id), pause=None))
 
     async def preview(
         self,

@@ -128,6 +128,17 @@ class StripeSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class StripePause:
+    """Why a subscription bills nothing for now."""
+
+    is_collection: bool
+    """Only the collecting of invoices rests; the subscription itself goes on."""
+    reason: str | None
+    """Stripe's word: what paused it, or what becomes of the invoices meanwhile."""
+    resumes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StripeSubscription:
     """A subscription as it was when Stripe answered."""
 
@@ -152,6 +163,11 @@ class StripeSubscription:
     default_payment_method_id: str | None
     metadata: Mapping[str, str]
     livemode: bool
+    pause: StripePause | None = None
+    end_reason: str | None = None
+    """Why it ended or will end: `cancellation_requested`, `payment_failed`, `payment_disputed`."""
+    awaits_first_payment: bool = False
+    """Its first invoice is issued and the money on its way: bank debits take days."""
 
     @property
     def licensed(self) -> tuple[StripeItem, ...]:
@@ -333,6 +349,10 @@ class StripeGateway(Protocol):
 
     async def resume_paused(self, subscription_id: str, *, key: str) -> StripeSubscription:
         """Start a paused subscription again, from now, once its first invoice is paid."""
+        ...
+
+    async def resume_collection(self, subscription_id: str, *, key: str) -> StripeSubscription:
+        """Let the invoices of a subscription be collected again."""
         ...
 
     async def preview(

@@ -239,6 +239,11 @@ class LiveStripe:
             parse.subscription,
         )
 
+    async def resume_collection(self, subscription_id: str, *, key: str) -> StripeSubscription:
+        refuse_inside_unit()
+        parameters: SubscriptionUpdateParams = {"pause_collection": ""}
+        return await self._update(subscription_id, parameters, "resume_collection", key)
+
     async def preview(
         self,
         subscription_id: str,

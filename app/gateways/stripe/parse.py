@@ -23,6 +23,7 @@ from app.gateways.stripe.gateway import (
     StripeInvoice,
     StripeInvoiceLine,
     StripeItem,
+    StripePause,
     StripePaymentMethod,
     StripePendingUpdate,
     StripePhase,
@@ -83,6 +84,14 @@ def subscription(data: Json) -> StripeSubscription:
         default_payment_method_id=_id(data.get("default_payment_method")),
         metadata=_metadata(data),
         livemode=bool(data.get("livemode")),
+        pause=_pause(data),
+        end_reason=(data.get("cancellation_details") or {}).get("reason"),
+        awaits_first_payment=data["status"] == "active"
+        and is_open
+        and expanded.get("billing_reason") == "subscription_create"
+        and bool(expanded.get("amount_remaining"))
+        # One that is paid by transfer is on credit until it is due; somebody agreed to that.
+        and data.get("collection_method", "charge_automatically") == "charge_automatically",
     )
 
 
@@ -135,6 +144,17 @@ def payment_method(data: Json) -> StripePaymentMethod:
         else None,
         created_at=_required_instant(data["created"]),
     )
+
+
+def _pause(data: Json) -> StripePause | None:
+    if data["status"] == "paused":
+        details = (data.get("status_details") or {}).get("paused") or {}
+        # Accounts on versions before the details existed pause without saying why.
+        return StripePause(False, (details.get("subscription") or {}).get("type"))
+    resting = data.get("pause_collection")
+    if resting:
+        return StripePause(True, resting.get("behavior"), _instant(resting.get("resumes_at")))
+    return None
 
 
 def _buyer(data: Json) -> StripeBuyer:

@@ -3,8 +3,9 @@
 from app.subscriptions.service.changes import ChangeService
 from app.subscriptions.service.checkout import CheckoutService
 from app.subscriptions.service.customers import StripeCustomers
-from app.subscriptions.service.mirror import Report, SubscriptionMirror, Taken
+from app.subscriptions.service.mirror import SubscriptionMirror
 from app.subscriptions.service.reading import SubscriptionService
+from app.subscriptions.service.reports import Report, Taken
 
 __all__ = [
     "ChangeService",

@@ -37,13 +37,14 @@ from app.subscriptions.errors import (
 )
 from app.subscriptions.models import RequestedChange
 from app.subscriptions.repository import ChangeRepository, SubscriptionRepository
-from app.subscriptions.service.mirror import Report, SubscriptionMirror
+from app.subscriptions.service.mirror import SubscriptionMirror
 from app.subscriptions.service.plans import (
     current_price,
     item_changes,
     ordered_prices,
     price_of,
 )
+from app.subscriptions.service.reports import Report
 
 LEASE = timedelta(minutes=2)
 """How long a change may be under way before another is let past it."""
@@ -172,6 +173,8 @@ class ChangeService:
             if before.status == "paused":
                 return await self._stripe.resume_paused(before.id, key=wish.key)
             if before.cancel_at is None and not before.cancel_at_period_end:
+                if before.pause is not None:
+                    return await self._stripe.resume_collection(before.id, key=wish.key)
                 return before
             # A schedule that ends in a cancellation refuses a direct change; it goes first.
             await self._release(before, wish.key)

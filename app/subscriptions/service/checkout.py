@@ -58,13 +58,13 @@ class CheckoutService:
         if not known_plan(self._catalogs.active, request.plan).is_free:
             self._stripe.require_configured()
         prices = ordered_prices(self._catalogs.active, request.plan, request.interval)
-        in_play = await self._in_play(organization_id)
+        in_play, had_trial = await self._in_play(organization_id)
         if in_play is not None:
             session = await self._session_of(organization_id, in_play)
             if session is not None and session.is_complete:
                 await self._settle_complete(organization_id, in_play, session)
             if session is not None and session.is_open:
-                if _is_same(in_play, request):
+                if _is_same(in_play, request) and not (had_trial and in_play.trial_days):
                     return _link(session)
                 await self._close(organization_id, in_play, session)
         promotion_code_id = await self._promotion_code(request.promo_code)
@@ -78,17 +78,48 @@ class CheckoutService:
 
         return await self._customers.with_customer(organization_id, email, send)
 
-    async def settle(
-        self, organization_id: OrganizationId, stripe_session_id: str, state: str
+    async def take(
+        self, organization_id: OrganizationId, session: StripeCheckout, *, has_failed: bool = False
     ) -> None:
-        """Note that a page was paid (`complete`) or ran out (`expired`). Repeating is fine."""
-        async with self._work.begin(organization_id):
-            await self._attempts.settle_session(organization_id, stripe_session_id, state)
+        """Note how a page stands that Stripe reported: paid, run out, or paid in vain.
 
-    async def _in_play(self, organization_id: OrganizationId) -> CheckoutAttempt | None:
+        *has_failed* is for money that takes days and did not come. Joins the caller's unit;
+        repeating it is fine, and a page of nobody's here is left out.
+        """
+        if session.status not in {"complete", "expired"}:
+            return
+        async with self._work.begin(organization_id):
+            await self._attempts.settle_session(
+                organization_id, session.id, session.status, session.subscription_id
+            )
+            if has_failed:
+                await self._attempts.note_failure(organization_id, session.id)
+
+    async def close_page(self, organization_id: OrganizationId) -> None:
+        """Close the open page of an organization that has a subscription; it must not be paid."""
+        async with self._work.begin(organization_id):
+            held = await self._subscriptions.list_for_organization(organization_id)
+            attempt = await self._attempts.find_in_play(organization_id)
+        if attempt is None or not any(row.status in LIVE for row in held):
+            return
+        session = await self._session_of(organization_id, attempt)
+        if session is None:
+            return
+        if session.is_open:
+            try:
+                session = await self._stripe.expire_checkout(session.id)
+            except StripeRefused:
+                session = await self._stripe.get_checkout(session.id)
+        await self.take(organization_id, session)
+
+    async def _in_play(
+        self, organization_id: OrganizationId
+    ) -> tuple[CheckoutAttempt | None, bool]:
+        """The visit that is under way, and whether the organization has had its trial."""
         async with self._work.begin(organization_id):
             await self._refuse_second(organization_id)
-            return await self._attempts.find_in_play(organization_id)
+            in_play = await self._attempts.find_in_play(organization_id)
+            return in_play, await self._had_trial(organization_id)
 
     async def _refuse_second(self, organization_id: OrganizationId) -> None:
         held = await self._subscriptions.list_for_organization(organization_id)
@@ -129,7 +160,7 @@ class CheckoutService:
             bought = await self._stripe.get_subscription(session.subscription_id)
             if bought.status not in ENDED:
                 raise AlreadySubscribed
-        await self._move(organization_id, attempt, "complete")
+        await self.take(organization_id, session)
 
     async def _promotion_code(self, typed: str | None) -> str | None:
         if typed is None:
@@ -171,6 +202,7 @@ class CheckoutService:
                 promotion_code_id=promotion_code_id,
                 order_metadata=dict(request.metadata),
                 state="reserved",
+                has_failed=False,
                 created_at=self._clock.now(),
             )
             self._attempts.add(attempt)
@@ -184,12 +216,18 @@ class CheckoutService:
 
     async def _trial_days(self, organization_id: OrganizationId, request: CheckoutRequest) -> int:
         """What was asked for, else what the plan gives; nothing after a first trial."""
-        held = await self._subscriptions.list_for_organization(organization_id)
-        if any(row.trial_end is not None for row in held):
+        if await self._had_trial(organization_id):
             return 0
         if request.trial_days is not None:
             return request.trial_days
         return known_plan(self._catalogs.active, request.plan).trial_days
+
+    async def _had_trial(self, organization_id: OrganizationId) -> bool:
+        # A page may have been completed and its subscription ended before anything was heard.
+        held = await self._subscriptions.list_for_organization(organization_id)
+        if any(row.trial_started_at is not None or row.trial_end is not None for row in held):
+            return True
+        return await self._attempts.has_completed_with_trial(organization_id)
 
     async def _create(
         self, organization_id: OrganizationId, attempt: CheckoutAttempt

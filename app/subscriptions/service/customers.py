@@ -75,10 +75,14 @@ class StripeCustomers:
         except StripeMissing as error:
             if error.parameter != "customer":
                 raise
-        await self._replace(organization_id, customer_id)
+        await self.forget(organization_id, customer_id)
         return await use(await self.ensure(organization_id, email))
 
-    async def _replace(self, organization_id: OrganizationId, customer_id: str) -> None:
+    async def forget(self, organization_id: OrganizationId, customer_id: str) -> None:
+        """Untie a customer whom Stripe no longer has, and remember whose it was."""
         async with self._work.begin(organization_id):
-            await self._registrations.retire(organization_id, customer_id)
+            organization = await self._organizations.get(organization_id)
+            await self._registrations.retire(
+                organization_id, customer_id, organization.name, self._clock.now()
+            )
             await self._organizations.forget_stripe_customer(organization_id, customer_id)

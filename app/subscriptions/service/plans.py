@@ -6,7 +6,7 @@ from app.catalog.domain import Catalog, Plan
 from app.gateways.stripe.gateway import ItemChange, OrderedPrice, StripeSubscription
 from app.subscriptions.domain import Price
 from app.subscriptions.errors import PlanNotForSale, UnknownPlan, UnmappedPrice
-from app.subscriptions.service.mirror import plan_item
+from app.subscriptions.service.copying import plan_item
 
 
 def ordered_prices(catalog: Catalog, key: str, interval: str) -> tuple[OrderedPrice, ...]:

@@ -15,15 +15,16 @@ from app.subscriptions.domain import (
     Held,
     Mirrored,
     PaymentMethod,
+    PaymentState,
     SubscriptionView,
     decide,
     grace_until,
     payment_state,
 )
 from app.subscriptions.repository import SubscriptionRepository
+from app.subscriptions.service.access import rank_of
 from app.subscriptions.service.customers import StripeCustomers
 from app.subscriptions.service.holdings import Holding, Holdings
-from app.subscriptions.service.mirror import rank_of
 
 
 class SubscriptionService:
@@ -71,9 +72,10 @@ class SubscriptionService:
             amount=row.amount,
             currency=row.currency,
             interval=row.interval,
-            payment_state=payment_state(row.status, is_disputed=holding.is_disputed),
+            payment_state=payment_state(row, is_disputed=holding.is_disputed),
             grace_until=self._grace_until(row),
             pending_change=row.pending_change,
+            pause=row.pause,
             pay_url=row.pay_url,
             features=holding.features,
         )
@@ -124,6 +126,7 @@ class SubscriptionService:
                 rank=rank_of(row.plan, catalog),
                 created_at=row.created_at,
                 first_failed_at=row.first_failed_at,
+                awaits_first_payment=row.awaits_first_payment,
             )
             for row in rows
         ]
@@ -148,9 +151,10 @@ def _without(holding: Holding) -> SubscriptionView:
         amount=None,
         currency=None,
         interval=None,
-        payment_state=payment_state("none", is_disputed=holding.is_disputed),
+        payment_state=PaymentState.DISPUTED if holding.is_disputed else PaymentState.OK,
         grace_until=None,
         pending_change=None,
+        pause=None,
         pay_url=None,
         features=holding.features,
     )

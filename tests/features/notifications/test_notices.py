@@ -66,6 +66,7 @@ def a_failure(owner: Owner, attempt: int = 1, invoice: str | None = None) -> Pay
         subscription_id=new_id(),
         stripe_invoice_id=invoice or f"in_{owner.organization_id.hex}",
         attempt=attempt,
+        failed_at=START,
         amount_due=29900,
         currency="usd",
         next_attempt_at=START + timedelta(days=3),

@@ -52,7 +52,7 @@ async def test_news_of_a_customer_who_was_replaced_still_reach_the_organization(
     bought = store.bought_by(owner)
     await store.tell("customer.subscription.created", bought.id)
     customers = store.service.services[StripeCustomers]
-    await customers._replace(owner.organization_id, bought.customer_id)
+    await customers.forget(owner.organization_id, bought.customer_id)
     second = await customers.ensure(owner.organization_id, None)
     assert second != bought.customer_id
     store.stripe.subscriptions[bought.id] = replace(
@@ -124,7 +124,8 @@ async def test_a_failure_told_after_its_payment_leaves_nothing_behind(store: Sto
     await store.inbox.handle(told)
     assert (await store.event(told))["state"] == "handled"
     found = await store.rows(
-        "select first_failed_at from payment_failures where organization_id = :id",
+        "select first_failed_at from invoice_collections where organization_id = :id"
+        " and settled_at is null",
         id=owner.organization_id,
     )
     assert found == []

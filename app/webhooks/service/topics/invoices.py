@@ -31,7 +31,8 @@ INVOICE_EVENTS = (
     "invoice.voided",
     "invoice.marked_uncollectible",
 )
-FAILURES = frozenset({"invoice.payment_failed", "invoice.payment_action_required"})
+ACTION_REQUIRED = "invoice.payment_action_required"
+FAILURES = frozenset({"invoice.payment_failed", ACTION_REQUIRED})
 
 
 class InvoiceTopic:
@@ -79,7 +80,13 @@ class InvoiceTopic:
             # Its failure would outlive the payment and shorten the grace of a later one.
             is_latest = stands == invoice.status
             failed_at = event.occurred_at if event.kind in FAILURES else None
-            report = Report(subscription, ticket, invoice if is_latest else None, failed_at)
+            report = Report(
+                subscription,
+                ticket,
+                invoice if is_latest else None,
+                failed_at,
+                asks_action=event.kind == ACTION_REQUIRED,
+            )
             return outcome_of(await self._mirror.take(organization_id, report))
 
         return apply

@@ -42,6 +42,8 @@ CHECKOUT_EVENTS = (
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
 )
+DELAYED_FAILURE = "checkout.session.async_payment_failed"
+TRIAL_ENDS = "customer.subscription.trial_will_end"
 UPCOMING = "invoice.upcoming"
 """About an invoice that does not exist yet; what exists is its subscription."""
 
@@ -69,7 +71,7 @@ class SubscriptionTopic:
         }
 
     async def subscription_changed(self, event: PendingEvent) -> Apply:
-        return await self._look_at(event.object_id)
+        return await self._look_at(event.object_id, trial_ends=event.kind == TRIAL_ENDS)
 
     async def renewal_announced(self, event: PendingEvent) -> Apply:
         parent = event.named("object", "parent", "subscription_details", "subscription")
@@ -92,8 +94,8 @@ class SubscriptionTopic:
             )
             if not organization_id:
                 return FOREIGN
-            if session.status in {"complete", "expired"}:
-                await self._checkouts.settle(organization_id, session.id, session.status)
+            has_failed = event.kind == DELAYED_FAILURE
+            await self._checkouts.take(organization_id, session, has_failed=has_failed)
             if subscription is None:
                 return HANDLED
             return outcome_of(
@@ -102,7 +104,7 @@ class SubscriptionTopic:
 
         return apply
 
-    async def _look_at(self, subscription_id: str | None) -> Apply:
+    async def _look_at(self, subscription_id: str | None, *, trial_ends: bool = False) -> Apply:
         if subscription_id is None:
             return settled(NO_OBJECT)
         ticket = await self._mirror.take_ticket()
@@ -115,9 +117,8 @@ class SubscriptionTopic:
             organization_id = await self._known.find_owner(subscription.customer_id)
             if organization_id is None:
                 return FOREIGN
-            return outcome_of(
-                await self._mirror.take(organization_id, Report(subscription, ticket))
-            )
+            report = Report(subscription, ticket, trial_ends=trial_ends)
+            return outcome_of(await self._mirror.take(organization_id, report))
 
         return apply
 
