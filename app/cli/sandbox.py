@@ -27,6 +27,9 @@ _READY_SECONDS = 60.0
 # A catalog may leave its prices to Stripe. Here the sandbox is Stripe, so it makes them up.
 _INVENTED_CENTS = {"basic": 2_900, "pro": 9_900, "enterprise": 49_900}
 
+# Everything, and those of the thin events that have no twin with the object in it.
+_EVENTS = ["*", "v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found"]
+
 
 class SandboxFailed(RuntimeError):
     """The bundled Stripe sandbox did not start."""
@@ -65,7 +68,10 @@ class BundledStripe:
         with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as http:
             for path, body in (
                 ("/_sandbox/seed", {"products": products, "prices": prices}),
-                ("/_sandbox/webhook_endpoints", {"url": webhook_url, "secret": secret}),
+                (
+                    "/_sandbox/webhook_endpoints",
+                    {"url": webhook_url, "secret": secret, "enabled_events": _EVENTS},
+                ),
             ):
                 answer = http.post(path, json=body)
                 if not answer.is_success:

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from app.sandbox.config import API_VERSION
 from app.sandbox.core import forms, ids
 from app.sandbox.core.expanding import expanded
-from app.sandbox.core.faults import Fault, Faults
+from app.sandbox.core.faults import AFTERWARDS, Fault, Faults
 from app.sandbox.core.idempotency import Replies, Reply, fingerprint
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import Many, Text
 from app.sandbox.core.refusals import Refusal
 from app.sandbox.core.sandbox import Cause, Sandbox
+from app.sandbox.core.spoiling import Spoiled
 from app.sandbox.nouns.catalog import INCLUDABLE, OPERATIONS
 
 _log = logging.getLogger("sandbox.api")
@@ -48,6 +49,8 @@ class Api:
             reply, replayed = await self._answer(request, request_id)
         except Refusal as refusal:
             reply = Reply(refusal.status, refusal.body())
+        except Spoiled as spoiled:
+            return await spoiled.answer(request)
         except Exception:  # noqa: BLE001 - the last door: a client gets JSON, never a trace
             _log.exception("sandbox.call_failed")
             reply = Reply(500, _api_error("An unknown error occurred").body())
@@ -184,11 +187,15 @@ async def _strike(fault: Fault | None) -> None:
         raise Refusal("Request rate limit exceeded.", status=429, code="rate_limit")
     elif fault.kind == "server_error":
         raise _api_error("Something went wrong on Stripe's end, on order.")
+    elif fault.kind not in AFTERWARDS:
+        raise Spoiled(fault.kind)
 
 
 def _delivered(reply: Reply, fault: Fault | None) -> Reply:
     if fault is not None and fault.kind == "lost_answer":
         raise _api_error("The answer to this request was lost, on order.")
+    if fault is not None and fault.kind in AFTERWARDS:
+        raise Spoiled(fault.kind, reply.body)
     return reply
 
 

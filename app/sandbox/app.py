@@ -17,12 +17,13 @@ from app.sandbox.core.faults import Faults
 from app.sandbox.core.sandbox import Sandbox
 from app.sandbox.core.timeline import Timeline
 from app.sandbox.mishaps import Mishaps
-from app.sandbox.nouns.catalog import APPOINTMENTS, REACTIONS
+from app.sandbox.nouns.catalog import APPOINTMENTS, FOLLOWERS
 from app.sandbox.pages.challenge import ChallengePage
 from app.sandbox.pages.checkout import CheckoutPage
 from app.sandbox.pages.console import Console
 from app.sandbox.pages.invoice import InvoicePage
 from app.sandbox.pages.portal import PortalPage
+from app.sandbox.posting import PostOffice
 
 _METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
 
@@ -36,7 +37,7 @@ def create_sandbox(
     it delivers when `app.state.deliverer.deliver_due()` is awaited.
     """
     sandbox = Sandbox(config, clock or SystemClock())
-    sandbox.reactions = REACTIONS
+    sandbox.followers = FOLLOWERS
     timeline = Timeline(sandbox, APPOINTMENTS)
     faults = Faults()
     deliverer = Deliverer(sandbox, sender or post)
@@ -64,7 +65,8 @@ def create_sandbox(
         routes=[
             Route("/v1/{path:path}", api.answer, methods=_METHODS),
             Route("/v2/{path:path}", api.answer, methods=_METHODS),
-            *Control(sandbox, timeline, faults, deliverer, settle).routes,
+            *Control(sandbox, timeline, faults, settle).routes,
+            *PostOffice(sandbox, deliverer, settle).routes,
             *Mishaps(sandbox, faults, settle).routes,
             *CheckoutPage(sandbox, timeline.catch_up, settle).routes,
             *ChallengePage(sandbox, timeline.catch_up, settle).routes,

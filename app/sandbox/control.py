@@ -5,14 +5,15 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from app.sandbox.billing import metering, settings, standing
+from app.sandbox.config import API_VERSION
 from app.sandbox.controlling import Controls, read
 from app.sandbox.core import params as reading
-from app.sandbox.core.deliveries import Deliverer
 from app.sandbox.core.faults import Faults
-from app.sandbox.core.params import Doc, Fields, Many, Text, Url, Whole
-from app.sandbox.core.refusals import invalid, missing
+from app.sandbox.core.params import Doc, Fields, Many, Text, Url, Whole, one_of
+from app.sandbox.core.refusals import invalid
 from app.sandbox.core.sandbox import Sandbox, public
 from app.sandbox.core.timeline import Timeline
+from app.sandbox.core.versions import VERSIONS
 from app.sandbox.nouns import meters, prices, products, webhook_endpoints
 
 _HOUR = 3_600
@@ -31,7 +32,14 @@ _SEED = Fields(
 )
 _METERING = Fields({"lag_seconds": Whole(most=86_400), "checked_later": reading.Flag()})
 _ENDPOINT = Fields(
-    {"url": Url(), "secret": Text(), "enabled_events": Many(Text())}, needs=("url", "secret")
+    {
+        "url": Url(),
+        "secret": Text(),
+        "enabled_events": Many(Text(), most=400),
+        "payload": one_of("snapshot", "thin", "both"),
+        "api_version": one_of(*VERSIONS, API_VERSION),
+    },
+    needs=("url", "secret"),
 )
 _ADVANCE = Fields({"to": reading.instant(), "days": Whole(), "seconds": Whole()})
 _CARD = Fields({"decline_code": Text(clears=True)})
@@ -45,13 +53,11 @@ class Control(Controls):
         sandbox: Sandbox,
         timeline: Timeline,
         faults: Faults,
-        deliverer: Deliverer,
         after: Callable[[], object],
     ) -> None:
         super().__init__(sandbox, after)
         self._timeline = timeline
         self._faults = faults
-        self._deliverer = deliverer
         self.routes = [
             self._route("POST", "/reset", self._reset),
             self._route("POST", "/seed", self._seed),
@@ -61,8 +67,6 @@ class Control(Controls):
             self._route("GET", "/clock", self._tell_time),
             self._route("POST", "/clock/advance", self._advance),
             self._route("POST", "/renew/{id}", self._renew),
-            self._route("GET", "/deliveries", self._list_deliveries),
-            self._route("POST", "/redeliver/{id}", self._redeliver),
             self._route("POST", "/meters", self._set_metering),
             self._route("POST", "/payment_methods/{id}", self._change_card),
         ]
@@ -120,16 +124,21 @@ class Control(Controls):
     def _put_endpoint(self, request: Request, sent: Doc) -> Doc:
         """Deliver to a URL with a known secret; one endpoint per URL, however often asked."""
         asked = read(_ENDPOINT, sent)
-        events = asked.get("enabled_events", ["*"])
         with self._sandbox.unit():
-            for endpoint in self._sandbox.all("webhook_endpoint", url=asked["url"]):
-                endpoint.update(_secret=asked["secret"], enabled_events=events, status="enabled")
-                self._sandbox.save(endpoint)
-                break
-            else:
-                endpoint = webhook_endpoints.add(
-                    self._sandbox, asked["url"], events, asked["secret"]
-                )
+            known = self._sandbox.all("webhook_endpoint", url=asked["url"])
+            endpoint = (
+                known[0]
+                if known
+                else webhook_endpoints.add(self._sandbox, asked["url"], [], asked["secret"])
+            )
+            endpoint.update(
+                status="enabled",
+                enabled_events=asked.get("enabled_events", ["*"]),
+                api_version=asked.get("api_version", API_VERSION),
+                _secret=asked["secret"],
+                _payload=asked.get("payload", "snapshot"),
+            )
+            self._sandbox.save(endpoint)
         answer: Doc = public(endpoint)
         return answer
 
@@ -170,22 +179,6 @@ class Control(Controls):
             subscription = self._sandbox.get("subscription", id)
             invoice = self._sandbox.find("invoice", subscription["latest_invoice"])
         return {"subscription": public(subscription), "invoice": public(invoice)}
-
-    def _list_deliveries(self, request: Request, sent: Doc) -> Doc:
-        rows = self._sandbox.store.rows(
-            "SELECT d.*, json_extract(o.doc, '$.type') AS type FROM deliveries d "
-            "JOIN objects o ON o.id = d.event "
-            "WHERE (?1 IS NULL OR d.event = ?1) AND (?2 IS NULL OR d.state = ?2) "
-            "ORDER BY d.id DESC LIMIT 500",
-            (request.query_params.get("event"), request.query_params.get("state")),
-        )
-        return {"data": [dict(row) for row in rows]}
-
-    def _redeliver(self, request: Request, sent: Doc) -> Doc:
-        id = request.path_params["id"]
-        if self._sandbox.find_any(id) is None:
-            raise missing("event", id, "id")
-        return {"deliveries": self._deliverer.redeliver(id)}
 
     def _change_card(self, request: Request, sent: Doc) -> Doc:
         """Let a card that worked decline from now on, or the other way round."""

@@ -29,7 +29,7 @@ async def _deliver(account: Account) -> None:
 
 def test_the_signature_is_the_one_both_sdks_make() -> None:
     payload = '{"id":"evt_test","object":"event","type":"invoice.paid","amount":"é"}'
-    header = signing.header("whsec_test", payload.encode(), 1700000000)
+    header = signing.header(["whsec_test"], payload.encode(), 1700000000)
     assert header == stripe.WebhookSignature.generate_signature_header(
         payload, "whsec_test", 1700000000
     )

@@ -54,11 +54,11 @@ _VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost"}
 """Stripe's test texts, and how a dispute ends that is answered with them."""
 
 
-def on_charge(sandbox: Sandbox, charge: Doc) -> None:
+def on_event(sandbox: Sandbox, event: Doc, about: Doc) -> None:
     """A payment went through; some cards' holders dispute it at once."""
-    if charge.get("_dispute"):
+    if event["type"] == "charge.succeeded" and about.get("_dispute"):
         # In a unit of its own: the payment is still being recorded.
-        sandbox.wake(charge, sandbox.now())
+        sandbox.wake(about, sandbox.now())
 
 
 def keep_charge(sandbox: Sandbox, charge: Doc) -> None:

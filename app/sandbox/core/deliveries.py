@@ -56,7 +56,7 @@ class Deliverer:
         """Attempt a batch of what is due, and say how many were attempted."""
         rows = self._store.rows(
             "SELECT * FROM deliveries WHERE state = 'pending' AND next_attempt_at <= ? "
-            "ORDER BY id LIMIT ?",
+            "ORDER BY coalesce(rank, id), id LIMIT ?",
             (self._sandbox.real_now(), _AT_ONCE + len(self._sending)),
         )
         due = [row for row in rows if row["id"] not in self._sending]
@@ -72,7 +72,7 @@ class Deliverer:
         """Send an event again to everyone it was meant for."""
         return self._store.run(
             "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = ?, "
-            "finished_at = NULL WHERE event = ?",
+            "finished_at = NULL WHERE event = ? AND NOT is_copy",
             self._sandbox.real_now(),
             event,
         )
@@ -83,12 +83,12 @@ class Deliverer:
         if event is None or endpoint is None or endpoint.get("deleted"):
             self._finish(row, "canceled", None, "the endpoint is gone")
             return
-        body = payload(event)
+        body = payload(event) if row["body"] is None else str(row["body"]).encode()
         at = int(self._sandbox.real_now())
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signing.header(endpoint["_secret"], body, at),
+            "Stripe-Signature": signing.header(secrets_of(endpoint, at), body, at),
         }
         status, error = None, None
         try:
@@ -129,10 +129,18 @@ class Deliverer:
         )
 
 
+def secrets_of(endpoint: Doc, at: int) -> list[str]:
+    """The secrets that sign for an endpoint: its own, and for a while those it had before."""
+    earlier = [secret for secret, until in endpoint.get("_earlier_secrets", []) if at < until]
+    return [endpoint["_secret"], *earlier]
+
+
+UNDELIVERED = (
+    "SELECT event FROM deliveries d WHERE state IN ('pending', 'held', 'failed') AND NOT is_copy"
+)
+
+
 def pending(sandbox: Sandbox, event: str) -> int:
     """How many endpoints have not yet acknowledged an event."""
-    row = sandbox.store.row(
-        "SELECT count(*) AS n FROM deliveries WHERE event = ? AND state IN ('pending', 'failed')",
-        event,
-    )
+    row = sandbox.store.row(f"SELECT count(*) AS n FROM ({UNDELIVERED} AND event = ?)", event)
     return int(row["n"]) if row else 0

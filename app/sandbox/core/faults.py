@@ -2,20 +2,33 @@
 
 from dataclasses import dataclass
 
-KINDS = ("rate_limit", "server_error", "slow", "lost_answer")
+KINDS = (
+    "rate_limit",
+    "server_error",
+    "slow",
+    "lost_answer",
+    "error_text",
+    "html",
+    "truncated",
+    "reset",
+    "lost_connection",
+)
+AFTERWARDS = ("lost_answer", "truncated", "lost_connection")
+"""Those that let the work be done and spoil only the answer."""
 
 
 @dataclass
 class Fault:
     """What goes wrong with the next *count* calls whose path begins with *path*.
 
-    `lost_answer` does the work and then answers 500: the case that idempotency keys are for.
+    `lost_answer`, `truncated` and `lost_connection` do the work and then answer 500, with half
+    an answer or not at all: the cases that idempotency keys are for.
     """
 
     kind: str
     count: int = 1
     seconds: float = 1.0
-    path: str = "/v1/"
+    path: str = "/v"
     method: str | None = None
 
 

@@ -1,15 +1,14 @@
 """The account itself: its objects, its clock and the events that follow from changes."""
 
-import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from app.kernel.clock import Clock
 from app.sandbox.config import API_VERSION, SandboxConfig
-from app.sandbox.core import ids, refusals
+from app.sandbox.core import ids, refusals, versions
 from app.sandbox.core.params import Doc
 from app.sandbox.core.store import Store
 
@@ -23,6 +22,8 @@ LABELS = {
 }
 
 
+HELD = "deliveries_held"
+"""The setting that names the types of events whose deliveries are kept back."""
 CLOCK = "test_helpers.test_clock"
 _OF_NO_ONE = ("event", "promotion_code")
 """Kinds that name a customer and yet do not live by their clock."""
@@ -53,7 +54,8 @@ class Sandbox:
         self._instant: int | None = None
         self._frozen: int | None = None
         self._open = False
-        self.reactions: Mapping[str, Callable[[Sandbox, Doc], None]] = {}
+        self.followers: Sequence[Callable[[Sandbox, Doc, Doc], None]] = ()
+        """What every event makes happen in its own unit, told of the event and its object."""
 
     # Time --------------------------------------------------------------------------------
 
@@ -199,7 +201,9 @@ class Sandbox:
         self.store.write(kind, id, doc.get("created", self.now()), json.dumps(doc))
         if event:
             updated = event.endswith(".updated")
-            self.emit(event, doc, _previous(public(before), public(doc)) if updated else None)
+            self.emit(
+                event, doc, versions.differences(public(before), public(doc)) if updated else None
+            )
         return doc
 
     # Events ------------------------------------------------------------------------------
@@ -226,8 +230,8 @@ class Sandbox:
             "type": type,
         }
         self.keep_event(event, listens)
-        if (reaction := self.reactions.get(type)) is not None:
-            reaction(self, about)
+        for follow in self.followers:
+            follow(self, event, about)
         return event
 
     def event_time(self) -> int:
@@ -236,22 +240,39 @@ class Sandbox:
 
     def keep_event(self, event: Doc, wanted: Callable[[Doc, str], bool]) -> None:
         """Keep an event, and a delivery of it for every endpoint that wants it."""
-        listeners = [
-            endpoint
-            for endpoint in self.all("webhook_endpoint", oldest_first=True)
-            if is_on(endpoint) and wanted(endpoint, event["type"])
-        ]
+        listeners = self.listeners(event["type"], wanted)
         if "pending_webhooks" in event:
             event["pending_webhooks"] = len(listeners)
         self._live[event["object"], event["id"]] = event
         self.store.write(event["object"], event["id"], self.event_time(), json.dumps(event))
+        held = json.loads(self.store.setting(HELD) or "[]")
+        is_held = "*" in held or event["type"] in held
         for endpoint in listeners:
             self.store.run(
-                "INSERT INTO deliveries (event, endpoint, next_attempt_at) VALUES (?, ?, ?)",
+                "INSERT INTO deliveries (event, endpoint, next_attempt_at, state, body) "
+                "VALUES (?, ?, ?, ?, ?)",
                 event["id"],
                 endpoint["id"],
                 self.real_now(),
+                "held" if is_held else "pending",
+                self._written_for(endpoint, event),
             )
+
+    def listeners(self, type: str, wanted: Callable[[Doc, str], bool]) -> list[Doc]:
+        """The endpoints that want events of a type, in the order in which they were put up."""
+        return [
+            endpoint
+            for endpoint in self.all("webhook_endpoint", oldest_first=True)
+            if is_on(endpoint) and wanted(endpoint, type)
+        ]
+
+    def _written_for(self, endpoint: Doc, event: Doc) -> str | None:
+        """What an endpoint of an earlier version is sent; nothing if it is the event itself."""
+        version = endpoint["api_version"] or API_VERSION
+        if event["object"] != "event" or version == API_VERSION:
+            return None
+        told = versions.event_for(self, event, version)
+        return json.dumps(told, indent=2, ensure_ascii=False)
 
     # Appointments ------------------------------------------------------------------------
 
@@ -290,17 +311,3 @@ def public(value: Any) -> Any:
     if isinstance(value, list):
         return [public(inner) for inner in value]
     return value
-
-
-def _previous(before: Doc, after: Doc) -> Doc:
-    """What changed, with the values it had; Stripe's `previous_attributes`."""
-    changes: Doc = {}
-    for key in before.keys() | after.keys():
-        old, new = before.get(key), after.get(key)
-        if old == new:
-            continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            changes[key] = _previous(old, new)
-        else:
-            changes[key] = copy.deepcopy(old)
-    return changes

@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 
-def header(secret: str, payload: bytes, at: int) -> str:
-    """The `Stripe-Signature` of *payload* for the holder of *secret*, made at an instant."""
+def header(secrets: Sequence[str], payload: bytes, at: int) -> str:
+    """The `Stripe-Signature` of *payload*, made at an instant, for holders of any secret."""
     signed = str(at).encode() + b"." + payload
-    return f"t={at},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
+    made = (hmac.new(one.encode(), signed, hashlib.sha256).hexdigest() for one in secrets)
+    return f"t={at}," + ",".join(f"v1={one}" for one in made)

@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   event TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
   attempts INTEGER NOT NULL DEFAULT 0, next_attempt_at REAL NOT NULL,
-  last_status INTEGER, last_error TEXT, finished_at REAL);
+  last_status INTEGER, last_error TEXT, finished_at REAL,
+  rank INTEGER, body TEXT, is_copy INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (state, next_attempt_at);
 CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
 CREATE TABLE IF NOT EXISTS replies (
@@ -38,6 +39,13 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 _UPGRADES = (
     # What files of earlier versions lack: the column, how it is made, what else it needs.
     ("alarms", "clock", "ALTER TABLE alarms ADD COLUMN clock TEXT NOT NULL DEFAULT ''"),
+    ("deliveries", "rank", "ALTER TABLE deliveries ADD COLUMN rank INTEGER"),
+    ("deliveries", "body", "ALTER TABLE deliveries ADD COLUMN body TEXT"),
+    (
+        "deliveries",
+        "is_copy",
+        "ALTER TABLE deliveries ADD COLUMN is_copy INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 _AFTERWARDS = """
 DROP INDEX IF EXISTS alarms_by_due;

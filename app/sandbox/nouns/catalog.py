@@ -1,8 +1,13 @@
-"""The table of contents: every noun's calls, what can be expanded, what keeps appointments."""
+"""The table of contents: every noun's calls, what can be expanded, what keeps appointments, what follows events."""
+
+from collections.abc import Callable
 
 from app.sandbox.billing import disputing, refunding, renewal, settlement
+from app.sandbox.core import thin
 from app.sandbox.core.expanding import Includable
 from app.sandbox.core.operations import Operation
+from app.sandbox.core.params import Doc
+from app.sandbox.core.sandbox import Sandbox
 from app.sandbox.core.timeline import Appointment
 from app.sandbox.nouns import (
     accounts,
@@ -72,5 +77,4 @@ APPOINTMENTS: dict[str, Appointment] = {
     "refund": refunding.keep_appointment,
     "subscription": renewal.keep_appointment,
 }
-REACTIONS: dict[str, Appointment] = {"charge.succeeded": disputing.on_charge}
-"""What an event makes happen, in the unit that it belongs to."""
+FOLLOWERS: tuple[Callable[[Sandbox, Doc, Doc], None], ...] = (thin.twin, disputing.on_event)

@@ -1,14 +1,12 @@
 """Events, as the API tells of them."""
 
 from app.sandbox.core import thin
-from app.sandbox.core.deliveries import pending
+from app.sandbox.core.deliveries import UNDELIVERED, pending
 from app.sandbox.core.lists import among, envelope, matching, page
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import NOTHING, Doc, Flag, Many, Range, Text, listing
 from app.sandbox.core.refusals import invalid
 from app.sandbox.core.sandbox import Sandbox
-
-_UNDELIVERED = "(SELECT event FROM deliveries WHERE state IN ('pending', 'failed'))"
 
 
 def _today(sandbox: Sandbox, event: Doc) -> Doc:
@@ -38,7 +36,7 @@ def list_(sandbox: Sandbox, params: Doc) -> Doc:
         conditions.append(among("$.type", params["types"]))
     if "delivery_success" in params:
         inside = "NOT IN" if params["delivery_success"] else "IN"
-        conditions.append((f"id {inside} {_UNDELIVERED} AND ?", 1))
+        conditions.append((f"id {inside} ({UNDELIVERED}) AND ?", 1))
     found = page(sandbox, "event", "/v1/events", params, conditions)
     events = [_today(sandbox, event) for event in found["data"]]
     return envelope(events, "/v1/events", has_more=found["has_more"])

@@ -4,7 +4,7 @@ import hashlib
 
 from app.sandbox.billing import metering
 from app.sandbox.config import DAY
-from app.sandbox.core import ids
+from app.sandbox.core import ids, thin
 from app.sandbox.core.lists import matching, page, page_of
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import (
@@ -54,7 +54,9 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
     meter["event_time_window"] = params.get("event_time_window")
     for key in ("customer_mapping", "value_settings"):
         meter[key] = params.get(key, meter[key])
-    return sandbox.add(meter, "billing.meter.created")
+    sandbox.add(meter)
+    thin.announce(sandbox, "v1.billing.meter.created", meter)
+    return meter
 
 
 def blank(sandbox: Sandbox, id: str, event_name: str, display_name: str) -> Doc:
@@ -92,7 +94,9 @@ def update(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     meter = sandbox.get("billing.meter", id)
     meter.update(display_name=params.get("display_name", meter["display_name"]))
     meter["updated"] = sandbox.now()
-    return sandbox.save(meter, "billing.meter.updated")
+    sandbox.save(meter)
+    thin.announce(sandbox, "v1.billing.meter.updated", meter)
+    return meter
 
 
 def deactivate(sandbox: Sandbox, params: Doc, id: str) -> Doc:
@@ -101,7 +105,9 @@ def deactivate(sandbox: Sandbox, params: Doc, id: str) -> Doc:
         raise wrong_state(f"The meter {id} is not active.")
     meter.update(status="inactive", updated=sandbox.now())
     meter["status_transitions"] = {"deactivated_at": sandbox.now()}
-    return sandbox.save(meter, "billing.meter.deactivated")
+    sandbox.save(meter)
+    thin.announce(sandbox, "v1.billing.meter.deactivated", meter)
+    return meter
 
 
 def reactivate(sandbox: Sandbox, params: Doc, id: str) -> Doc:
@@ -111,7 +117,9 @@ def reactivate(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     _refuse_second(sandbox, meter["event_name"])
     meter.update(status="active", updated=sandbox.now())
     meter["status_transitions"] = {"deactivated_at": None}
-    return sandbox.save(meter, "billing.meter.reactivated")
+    sandbox.save(meter)
+    thin.announce(sandbox, "v1.billing.meter.reactivated", meter)
+    return meter
 
 
 def list_(sandbox: Sandbox, params: Doc) -> Doc:

@@ -18,7 +18,9 @@ from app.sandbox.core.params import (
     merged,
     one_of,
 )
+from app.sandbox.core.refusals import invalid
 from app.sandbox.core.sandbox import Sandbox
+from app.sandbox.core.versions import VERSIONS
 
 _COMMON: dict[str, Spec] = {
     "description": Text(clears=True),
@@ -26,17 +28,40 @@ _COMMON: dict[str, Spec] = {
     "metadata": Metadata(),
     "url": Url(),
 }
-CREATE = Fields({**_COMMON, "api_version": one_of(API_VERSION)}, needs=("enabled_events", "url"))
+CREATE = Fields(
+    {**_COMMON, "api_version": one_of(*VERSIONS, API_VERSION)}, needs=("enabled_events", "url")
+)
 UPDATE = Fields({**_COMMON, "disabled": Flag()})
 
 
 def create(sandbox: Sandbox, params: Doc) -> Doc:
     """The secret is told here and never again."""
+    _refuse_thin(params)
     endpoint = add(sandbox, params["url"], params["enabled_events"], f"whsec_{ids.token(32)}")
+    endpoint["api_version"] = params.get("api_version", API_VERSION)
     endpoint["description"] = params.get("description")
     endpoint["metadata"] = merged({}, params.get("metadata"))
     sandbox.save(endpoint)
     return {**endpoint, "secret": endpoint["_secret"]}
+
+
+def _refuse_thin(params: Doc) -> None:
+    for n, type in enumerate(params.get("enabled_events", [])):
+        if type.startswith(("v1.", "v2.")):
+            raise invalid(
+                f"Invalid enabled_events[{n}]: {type} is a thin event; it takes an event "
+                "destination.",
+                f"enabled_events[{n}]",
+            )
+
+
+def rotate(sandbox: Sandbox, endpoint: Doc, secret: str, seconds: int) -> Doc:
+    """Give an endpoint a new secret; the old one signs beside it for a while."""
+    until = int(sandbox.real_now()) + seconds
+    earlier = endpoint.get("_earlier_secrets", [])
+    endpoint["_earlier_secrets"] = [[endpoint["_secret"], until], *earlier]
+    endpoint["_secret"] = secret
+    return sandbox.save(endpoint)
 
 
 def add(sandbox: Sandbox, url: str, events: list[str], secret: str) -> Doc:
@@ -64,6 +89,7 @@ def retrieve(sandbox: Sandbox, params: Doc, webhook_endpoint: str) -> Doc:
 
 
 def update(sandbox: Sandbox, params: Doc, webhook_endpoint: str) -> Doc:
+    _refuse_thin(params)
     endpoint = sandbox.get("webhook_endpoint", webhook_endpoint, "webhook_endpoint")
     for key in ("url", "enabled_events"):
         endpoint[key] = params.get(key, endpoint[key])
