@@ -12,6 +12,7 @@ from app.infra.http import health
 from app.infra.http.lane import HotOperation
 from app.insights.router import router as insights
 from app.invoices.router import router as invoices
+from app.notifications.router import endpoints
 from app.organizations.router import router as organizations
 from app.payments.router import router as payments
 from app.pricing import router as pricing
@@ -53,6 +54,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     invoices,
     payments,
     webhooks,
+    endpoints.router,
     admin,
 )
 
@@ -89,6 +91,7 @@ TAGS: tuple[dict[str, str], ...] = (
     {"name": "credits", "description": "What there is to spend before paying."},
     {"name": "discounts", "description": "Promo codes and what volume takes off."},
     {"name": "invoices", "description": "Documents and payments."},
+    {"name": "notifications", "description": "Who is told what, and by which way."},
     {"name": "webhooks", "description": "Where Stripe reports."},
     {"name": "admin", "description": "For platform operators."},
     {"name": "health", "description": "For load balancers and monitoring."},

@@ -19,6 +19,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sinks.put_counters", "* * * * *"),
     Scheduled("notifications.sweep", "*/5 * * * *"),
     Scheduled("payments.make_requested_refunds", "* * * * *"),
+    Scheduled("notifications.forget", "30 4 * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

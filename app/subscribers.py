@@ -7,10 +7,12 @@ from dataclasses import fields
 
 from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.budgets.events import BudgetThresholdReached
+from app.credits.events import CreditExpiring
 from app.infra.jobs.queue import NewJob
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
+from app.notifications.events import EndpointDisabled
 from app.organizations.events import MemberInvited, MemberRemoved, QuotaWindowChanged
 from app.payments.events import DisputeClosed, DisputeOpened, RefundFailed, RefundMade
 from app.pricing.events import PricesAdded
@@ -49,6 +51,8 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     GraceEnding: ("notifications.grace_ending",),
     GraceEnded: ("notifications.grace_ended",),
     DuplicateSubscription: ("notifications.duplicate_subscription",),
+    CreditExpiring: ("notifications.credit_expiring",),
+    EndpointDisabled: ("notifications.endpoint_disabled",),
     PriceUnknown: ("notifications.price_unknown",),
     RefundMade: ("notifications.refund_made",),
     RefundFailed: ("notifications.refund_failed",),

@@ -19,6 +19,7 @@ from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
 from app.credits import wiring as credits
 from app.discounts import wiring as discounts
+from app.gateways.hooks import wiring as hooks
 from app.gateways.lago import wiring as lago
 from app.gateways.mail import wiring as mail
 from app.gateways.redis import wiring as redis
@@ -74,6 +75,7 @@ def _plan_advice(services: Services) -> None:
 
 FEATURES: tuple[Register, ...] = (
     mail.register,
+    hooks.register,
     stripe.register,
     lago.register,
     redis.register,

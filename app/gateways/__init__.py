@@ -1,4 +1,4 @@
-"""The outside world in our own words: mail, Stripe.
+"""The outside world in our own words: mail, webhooks, Stripe.
 
 Owns        protocols, the values they speak in, and one real and one fake implementation each.
 Leaves      deciding what to say, and when, to the features.

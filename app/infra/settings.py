@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         None, validation_alias="ARAGORA_NOTIFICATION_WEBHOOK"
     )
 
+    # Lets webhook endpoints of customers lie inside the network: for development and tests.
+    private_endpoints: bool = Field(False, validation_alias="ARAGORA_PRIVATE_ENDPOINTS")
+
     # Who sells: shown on every document
     seller_name: str = Field("Aragora", min_length=1, validation_alias="ARAGORA_SELLER_NAME")
     seller_address: str = Field("", validation_alias="ARAGORA_SELLER_ADDRESS")
@@ -159,6 +162,8 @@ class Settings(BaseSettings):
             ]
             if missing:
                 raise ValueError(f"production needs {' and '.join(missing)}")
+            if self.private_endpoints:
+                raise ValueError("ARAGORA_PRIVATE_ENDPOINTS is not for production")
         return self
 
     @model_validator(mode="after")

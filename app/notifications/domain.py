@@ -56,6 +56,8 @@ class NoticeKind(StrEnum):
     MODEL_UNPRICED = "model_unpriced"
     DUPLICATE_SUBSCRIPTION = "duplicate_subscription"
     PRICE_UNKNOWN = "price_unknown"
+    CREDIT_EXPIRING = "credit_expiring"
+    ENDPOINT_DISABLED = "endpoint_disabled"
 
 
 class Audience(StrEnum):
@@ -98,6 +100,28 @@ class NoticeState(StrEnum):
         return self in {NoticeState.REFUSED, NoticeState.EXHAUSTED}
 
 
+class HookEvent(StrEnum):
+    """What an endpoint may be told; its name is the `type` of the message."""
+
+    PAYMENT_FAILED = "payment.failed"
+    PAYMENT_ACTION_REQUIRED = "payment.action_required"
+    PAYMENT_RECOVERED = "payment.recovered"
+    GRACE_ENDING = "grace.ending"
+    GRACE_ENDED = "grace.ended"
+    TRIAL_ENDING = "trial.ending"
+    PAYMENT_METHOD_EXPIRING = "payment_method.expiring"
+    INVOICE_ISSUED = "invoice.issued"
+    INVOICE_PAID = "invoice.paid"
+    REFUND_MADE = "refund.made"
+    REFUND_FAILED = "refund.failed"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_CLOSED = "dispute.closed"
+    CREDIT_EXPIRING = "credit.expiring"
+    QUOTA_THRESHOLD_REACHED = "quota.threshold_reached"
+    BUDGET_THRESHOLD_REACHED = "budget.threshold_reached"
+    PING = "endpoint.ping"
+
+
 Facts = Mapping[str, Any]
 """The fields of an announced fact, as a job carries them: JSON."""
 
@@ -114,6 +138,7 @@ class Told:
     """Whose notice it is; None for a person's and for operators'."""
     person_id: UUID | None
     attempt: int
+    channel: Channel = Channel.MAIL
 
 
 @dataclass(frozen=True, slots=True)

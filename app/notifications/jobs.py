@@ -11,6 +11,8 @@ from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId
 from app.notifications.domain import NoticeKind
 from app.notifications.service.delivery import DELIVER, Delivery
+from app.notifications.service.endpoints import POST
+from app.notifications.service.posting import Posting
 from app.notifications.service.telling import Telling
 
 
@@ -24,12 +26,25 @@ async def deliver(payload: Payload, services: Services) -> None:
     await services[Delivery].deliver(organization_id, UUID(payload["notice_id"]))
 
 
+async def post(payload: Payload, services: Services) -> None:
+    await services[Posting].work_off(
+        OrganizationId(UUID(payload["organization_id"])), UUID(payload["endpoint_id"])
+    )
+
+
 async def sweep(payload: Payload, services: Services) -> None:
     await services[Delivery].sweep()
+    await services[Posting].sweep()
+
+
+async def forget(payload: Payload, services: Services) -> None:
+    await services[Posting].forget()
 
 
 JOBS: dict[str, Callable[[Payload, Services], Awaitable[None]]] = {
     **{f"notifications.{kind.value}": partial(_tell, kind) for kind in NoticeKind},
     DELIVER: deliver,
+    POST: post,
     "notifications.sweep": sweep,
+    "notifications.forget": forget,
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.kernel.principal import Permission
-from app.notifications.domain import Audience, Facts, NoticeKind
+from app.notifications.domain import Audience, Facts, HookEvent, NoticeKind
 
 KEEPS = Permission.BILLING_WRITE
 """Whoever may change an organization's billing is told about it."""
@@ -31,6 +31,13 @@ class Rule:
     audience: frozenset[Audience]
     cause: tuple[str, ...]
     why: str | None = None
+    event: HookEvent | None = None
+    """What endpoints are told of the fact, whether or not anybody is mailed."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is between us and one person, and may carry a code."""
+        return bool(self.audience & {Audience.PERSON, Audience.GUEST})
 
 
 def cause_of(kind: NoticeKind, facts: Facts) -> str:
@@ -61,24 +68,45 @@ RULES: Mapping[NoticeKind, Rule] = {
         "You get this mail because {{ inviter }} entered your address."
         " If you do not know them, ignore it.",
     ),
-    NoticeKind.PAYMENT_FAILED: Rule(_KEEPERS, ("stripe_invoice_id", "attempt")),
-    NoticeKind.PAYMENT_ACTION_REQUIRED: Rule(_KEEPERS, ("stripe_invoice_id",)),
-    NoticeKind.PAYMENT_RECOVERED: Rule(_KEEPERS, ("stripe_invoice_id",)),
-    NoticeKind.GRACE_ENDING: Rule(_KEEPERS, ("subscription_id", "grace_until")),
-    NoticeKind.GRACE_ENDED: Rule(_KEEPERS, ("subscription_id", "ended_at")),
-    NoticeKind.TRIAL_ENDING: Rule(_KEEPERS, ("subscription_id", "trial_end")),
+    NoticeKind.PAYMENT_FAILED: Rule(
+        _KEEPERS, ("stripe_invoice_id", "attempt"), event=HookEvent.PAYMENT_FAILED
+    ),
+    NoticeKind.PAYMENT_ACTION_REQUIRED: Rule(
+        _KEEPERS, ("stripe_invoice_id",), event=HookEvent.PAYMENT_ACTION_REQUIRED
+    ),
+    NoticeKind.PAYMENT_RECOVERED: Rule(
+        _KEEPERS, ("stripe_invoice_id",), event=HookEvent.PAYMENT_RECOVERED
+    ),
+    NoticeKind.GRACE_ENDING: Rule(
+        _KEEPERS, ("subscription_id", "grace_until"), event=HookEvent.GRACE_ENDING
+    ),
+    NoticeKind.GRACE_ENDED: Rule(
+        _KEEPERS, ("subscription_id", "ended_at"), event=HookEvent.GRACE_ENDED
+    ),
+    NoticeKind.TRIAL_ENDING: Rule(
+        _KEEPERS, ("subscription_id", "trial_end"), event=HookEvent.TRIAL_ENDING
+    ),
     NoticeKind.PAYMENT_METHOD_EXPIRING: Rule(_KEEPERS, ("brand", "last4", "exp_month", "exp_year")),
-    NoticeKind.INVOICE_READY: Rule(_KEEPERS, ("invoice_id",)),
-    NoticeKind.RECEIPT: Rule(_KEEPERS, ("invoice_id",)),
-    NoticeKind.REFUND_MADE: Rule(_KEEPERS, ("refund_id",)),
-    NoticeKind.REFUND_FAILED: Rule(_KEEPERS | _OPERATORS, ("refund_id",)),
-    NoticeKind.DISPUTE_OPENED: Rule(_KEEPERS | _OPERATORS, ("dispute_id",)),
-    NoticeKind.DISPUTE_CLOSED: Rule(_KEEPERS | _OPERATORS, ("dispute_id",)),
-    NoticeKind.QUOTA_THRESHOLD: Rule(_KEEPERS, ("metric", "window_start", "percent")),
+    NoticeKind.INVOICE_READY: Rule(_KEEPERS, ("invoice_id",), event=HookEvent.INVOICE_ISSUED),
+    NoticeKind.RECEIPT: Rule(_KEEPERS, ("invoice_id",), event=HookEvent.INVOICE_PAID),
+    NoticeKind.REFUND_MADE: Rule(_KEEPERS, ("refund_id",), event=HookEvent.REFUND_MADE),
+    NoticeKind.REFUND_FAILED: Rule(
+        _KEEPERS | _OPERATORS, ("refund_id",), event=HookEvent.REFUND_FAILED
+    ),
+    NoticeKind.DISPUTE_OPENED: Rule(
+        _KEEPERS | _OPERATORS, ("dispute_id",), event=HookEvent.DISPUTE_OPENED
+    ),
+    NoticeKind.DISPUTE_CLOSED: Rule(
+        _KEEPERS | _OPERATORS, ("dispute_id",), event=HookEvent.DISPUTE_CLOSED
+    ),
+    NoticeKind.QUOTA_THRESHOLD: Rule(
+        _KEEPERS, ("metric", "window_start", "percent"), event=HookEvent.QUOTA_THRESHOLD_REACHED
+    ),
     NoticeKind.BUDGET_THRESHOLD: Rule(
         _KEEPERS,
         ("alert_id",),
         "You get this mail because you may change the budgets of {{ organization }}.",
+        event=HookEvent.BUDGET_THRESHOLD_REACHED,
     ),
     NoticeKind.MODEL_UNPRICED: Rule(
         _OPERATORS,
@@ -88,4 +116,6 @@ RULES: Mapping[NoticeKind, Rule] = {
     ),
     NoticeKind.DUPLICATE_SUBSCRIPTION: Rule(_OPERATORS, ("stripe_subscription_id",)),
     NoticeKind.PRICE_UNKNOWN: Rule(_OPERATORS, ("stripe_subscription_id", "price_id")),
+    NoticeKind.CREDIT_EXPIRING: Rule(_KEEPERS, ("grant_id",), event=HookEvent.CREDIT_EXPIRING),
+    NoticeKind.ENDPOINT_DISABLED: Rule(_KEEPERS, ("endpoint_id", "disabled_at")),
 }

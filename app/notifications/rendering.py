@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from app.gateways.hooks.gateway import ChatNote
 from app.gateways.mail.gateway import Mail
 from app.notifications.domain import Audience, Letter, NoticeKind, Told
 from app.notifications.kinds import RULES, WHY
@@ -59,6 +60,12 @@ class Renderer:
             subject=written.subject, paragraphs=[_shown(each) for each in paragraphs], why=why
         )
         return Mail(letter.to, written.subject, text, page, reference=told.cause)
+
+    def note(self, told: Told, letter: Letter) -> ChatNote:
+        """The notice for a room full of people: no greeting, and no code (see `kinds.py`)."""
+        written = self.write(told.kind, letter)
+        text = "\n\n".join(written.paragraphs)
+        return ChatNote(told.kind.value, written.subject, text, reference=told.cause)
 
     def write(self, kind: NoticeKind, letter: Letter) -> Written:
         template = self._environment.get_template(f"{kind.value}.txt")

@@ -51,9 +51,25 @@ async def an_estate(service: Service) -> Estate:
         json={"duration_hours": 1, "reason": "an example"},
     )
     debate = await http.put("/api/v1/debates/a-debate/budget", json={"amount_usd": "1"})
+    endpoint = await http.post(
+        "/api/v1/notifications/endpoints", json={"url": "https://example.com/hooks"}
+    )
+    ping = await http.post(f"/api/v1/notifications/endpoints/{endpoint.json()['id']}/ping")
     invoice_id = await a_paid_invoice(service, owner.organization_id)
     me = await http.get("/api/v1/auth/me")
-    for answer in (key, sessions, invite, event, reservation, budget, override, debate, me):
+    for answer in (
+        key,
+        sessions,
+        invite,
+        event,
+        reservation,
+        budget,
+        override,
+        debate,
+        endpoint,
+        ping,
+        me,
+    ):
         assert answer.is_success, answer.text
     return Estate(
         owner,
@@ -69,5 +85,7 @@ async def an_estate(service: Service) -> Estate:
             "override_id": override.json()["id"],
             "debate_id": "a-debate",
             "invoice_id": invoice_id,
+            "endpoint_id": endpoint.json()["id"],
+            "delivery_id": ping.json()["id"],
         },
     )

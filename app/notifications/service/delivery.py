@@ -10,11 +10,12 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.gateways.hooks.gateway import ChatGateway, ChatRefused, ChatUnavailable
 from app.gateways.mail.gateway import MailGateway, MailRefused, MailUnavailable
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId
-from app.notifications.domain import LEASE, RETRIES, NoticeState, Told
+from app.notifications.domain import LEASE, RETRIES, Channel, Letter, NoticeState, Told
 from app.notifications.rendering import Renderer
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.service.letters import Letters
@@ -50,6 +51,7 @@ class Delivery:
         letters: Letters,
         renderer: Renderer,
         mail: MailGateway,
+        chat: ChatGateway | None,
         clock: Clock,
     ) -> None:
         self._work = work
@@ -57,6 +59,7 @@ class Delivery:
         self._letters = letters
         self._renderer = renderer
         self._mail = mail
+        self._chat = chat
         self._clock = clock
 
     async def deliver(self, organization_id: OrganizationId | None, notice_id: UUID) -> None:
@@ -109,19 +112,28 @@ class Delivery:
             letter = await self._letters.compose(told)
             if letter is None:
                 return _Outcome(NoticeState.OBSOLETE)
+            if told.channel is Channel.CHAT:
+                return await self._post(told, letter)
             mail = self._renderer.mail(told, letter)
             await self._mail.send(mail)
             return _Outcome(NoticeState.SENT, letter.to, mail.subject)
-        except MailRefused as error:
+        except (MailRefused, ChatRefused) as error:
             log.warning("notifications.refused", cause=told.cause, reason=error.message)
             state, reason = NoticeState.REFUSED, error.message
-        except MailUnavailable as error:
+        except (MailUnavailable, ChatUnavailable) as error:
             state, reason = NoticeState.PENDING, error.message
         except Exception as error:
             # Its text is not kept: it may quote what the mail says.
             log.exception("notifications.not_composed", cause=told.cause)
             state, reason = NoticeState.PENDING, type(error).__name__
         return _Outcome(state, letter.to if letter is not None else None, error=reason)
+
+    async def _post(self, told: Told, letter: Letter) -> _Outcome:
+        if self._chat is None:
+            return _Outcome(NoticeState.OBSOLETE)
+        note = self._renderer.note(told, letter)
+        await self._chat.post(note)
+        return _Outcome(NoticeState.SENT, self._chat.place, note.subject)
 
     async def _settle(self, told: Told, outcome: _Outcome) -> None:
         now = self._clock.now()

@@ -10,10 +10,11 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, UserId
 from app.kernel.pages import MAX_LIMIT, PageRequest
-from app.notifications.domain import Audience, Facts, NoticeKind, subject_of
+from app.notifications.domain import Audience, Channel, Facts, NoticeKind, subject_of
 from app.notifications.kinds import KEEPS, RULES, cause_of
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.service.delivery import DELIVER
+from app.notifications.service.endpoints import EndpointService
 from app.organizations.domain import PERMISSIONS, Member
 from app.organizations.service import MemberService
 from app.users.service import UserService
@@ -28,37 +29,58 @@ class Telling:
         notices: NoticeRepository,
         members: MemberService,
         users: UserService,
+        endpoints: EndpointService,
         clock: Clock,
+        *,
+        has_chat: bool,
     ) -> None:
         self._work = work
         self._notices = notices
         self._members = members
         self._users = users
+        self._endpoints = endpoints
         self._clock = clock
+        self._has_chat = has_chat
 
     async def tell(self, kind: NoticeKind, facts: Facts) -> None:
-        """A notice for each who should hear of it; who has one for this cause gets no second."""
-        audience = RULES[kind].audience
+        """A notice for each who should hear of it, and a message to each endpoint that wants it;
+        who has one for this cause gets no second."""
         organization_id = subject_of(facts)
+        if organization_id is not None:
+            await self._tell_theirs(organization_id, kind, facts)
+        await self._tell_ours(kind, facts)
+
+    async def _tell_theirs(
+        self, organization_id: OrganizationId, kind: NoticeKind, facts: Facts
+    ) -> None:
+        rule, now = RULES[kind], self._clock.now()
         keepers = (
             [member async for member in self._keepers(organization_id)]
-            if Audience.KEEPERS in audience and organization_id is not None
+            if Audience.KEEPERS in rule.audience
             else []
         )
-        now = self._clock.now()
-        if organization_id is not None and audience & {Audience.KEEPERS, Audience.GUEST}:
-            async with self._work.begin(organization_id):
-                for member in keepers:
-                    await self._add(organization_id, kind, facts, now, member.user_id)
-                if Audience.GUEST in audience:
-                    await self._add(organization_id, kind, facts, now, None)
-        if audience & {Audience.OPERATORS, Audience.PERSON}:
-            operators = await self._users.list_operators() if Audience.OPERATORS in audience else []
-            async with self._work.begin_platform():
-                for operator in operators:
-                    await self._add(None, kind, facts, now, operator.id)
-                if Audience.PERSON in audience:
-                    await self._add(None, kind, facts, now, UserId(UUID(facts["user_id"])))
+        async with self._work.begin(organization_id):
+            for member in keepers:
+                await self._add(organization_id, kind, facts, now, member.user_id)
+            if Audience.GUEST in rule.audience:
+                await self._add(organization_id, kind, facts, now)
+            if rule.event is not None:
+                await self._endpoints.announce(
+                    organization_id, rule.event, cause_of(kind, facts), facts, now
+                )
+
+    async def _tell_ours(self, kind: NoticeKind, facts: Facts) -> None:
+        rule, now = RULES[kind], self._clock.now()
+        people: list[UserId] = []
+        if Audience.OPERATORS in rule.audience:
+            people += [operator.id for operator in await self._users.list_operators()]
+        if Audience.PERSON in rule.audience:
+            people.append(UserId(UUID(facts["user_id"])))
+        async with self._work.begin_platform():
+            for person_id in people:
+                await self._add(None, kind, facts, now, person_id)
+            if self._has_chat and not rule.is_private:
+                await self._add(None, kind, facts, now, channel=Channel.CHAT)
 
     async def _add(
         self,
@@ -66,13 +88,21 @@ class Telling:
         kind: NoticeKind,
         facts: Facts,
         at: datetime,
-        person_id: UserId | None,
+        person_id: UserId | None = None,
+        channel: Channel = Channel.MAIL,
     ) -> None:
-        cause = cause_of(kind, facts)
-        if person_id is not None:
-            cause = f"{cause}:{person_id}"
+        # Each has a notice of their own, so that one refusal stops nobody else's.
+        whose = f":{person_id}" if person_id is not None else ""
+        if channel is Channel.CHAT:
+            whose = f":{channel.value}"
         notice_id = await self._notices.add_once(
-            organization_id, cause, kind, facts, at, person_id=person_id
+            organization_id,
+            cause_of(kind, facts) + whose,
+            kind,
+            facts,
+            at,
+            channel=channel,
+            person_id=person_id,
         )
         if notice_id is not None:
             self._work.enqueue(

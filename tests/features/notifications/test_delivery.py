@@ -58,7 +58,7 @@ def delivery_through(
     mail: MemoryMail, work: UnitOfWork, clock: ManualClock, letters: Says
 ) -> Delivery:
     renderer = Renderer("http://billing.example.test", "Aragora", "help@example.test")
-    return Delivery(work, NoticeRepository(work), letters, renderer, mail, clock)  # type: ignore[arg-type]
+    return Delivery(work, NoticeRepository(work), letters, renderer, mail, None, clock)  # type: ignore[arg-type]
 
 
 async def a_notice(
@@ -238,7 +238,7 @@ async def test_without_the_lease_two_workers_would_send_two(
 
     mail = SlowMail()
     renderer = Renderer("http://billing.example.test", "Aragora", "help@example.test")
-    delivery = Unleased(work, NoticeRepository(work), letters, renderer, mail, clock)  # type: ignore[arg-type]
+    delivery = Unleased(work, NoticeRepository(work), letters, renderer, mail, None, clock)  # type: ignore[arg-type]
     notice_id = await a_notice(work, clock)
     await asyncio.gather(*(delivery.deliver(None, notice_id) for _ in range(2)))
     assert len(mail.sent) == 2

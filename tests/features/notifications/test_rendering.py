@@ -59,6 +59,10 @@ CONTEXT: dict[str, Any] = {
     "resets": "2026-12-01 00:00 UTC",
     "stripe_subscription_id": "sub_1",
     "price_id": "price_1",
+    "expires_at": "2026-12-01 09:00 UTC",
+    "host": "hooks.example.test",
+    "last_error": "HTTP 500",
+    "endpoint_id": "whe_0123456789",
 }
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 from app.invoices.domain import Invoice, InvoiceOrigin
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.service.reading import InvoiceService
+from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id
 from app.notifications.domain import NoticeKind, Told
 from app.notifications.service.letters import Compose
-from app.notifications.words import amount, instant, money
+from app.notifications.words import amount, instant, instant_of, money
 
 _PERIOD_OPENING = frozenset({"subscription_create", "subscription_cycle"})
 """Of Stripe's invoices, those that pay for a period have a receipt (rule 9)."""
@@ -27,8 +28,9 @@ _OUTCOMES = {
 class MoneyLetters:
     """What was paid at once has a receipt and no second mail that asks for it."""
 
-    def __init__(self, invoices: InvoiceService) -> None:
+    def __init__(self, invoices: InvoiceService, clock: Clock) -> None:
         self._invoices = invoices
+        self._clock = clock
 
     @property
     def composers(self) -> Mapping[NoticeKind, Compose]:
@@ -39,6 +41,7 @@ class MoneyLetters:
             NoticeKind.REFUND_FAILED: self.refund,
             NoticeKind.DISPUTE_OPENED: self.dispute_opened,
             NoticeKind.DISPUTE_CLOSED: self.dispute_closed,
+            NoticeKind.CREDIT_EXPIRING: self.credit_expiring,
         }
 
     async def invoice_ready(self, told: Told) -> Mapping[str, object] | None:
@@ -81,6 +84,16 @@ class MoneyLetters:
     async def dispute_closed(self, told: Told) -> Mapping[str, object] | None:
         status = str(told.facts["status"])
         return {"outcome": _OUTCOMES.get(status, status.replace("_", " "))}
+
+    async def credit_expiring(self, told: Told) -> Mapping[str, object] | None:
+        facts = told.facts
+        expires_at = instant_of(facts["expires_at"])
+        if expires_at <= self._clock.now():
+            return None
+        return {
+            "amount": amount(facts["amount"], facts["currency"]),
+            "expires_at": instant(expires_at),
+        }
 
     async def _invoice(self, told: Told) -> Invoice | None:
         organization_id = OrganizationId(UUID(told.facts["organization_id"]))

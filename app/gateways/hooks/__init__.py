@@ -1,0 +1,1 @@
+"""Calling addresses that customers and operators give us: webhook endpoints, Slack, Discord."""

@@ -1,0 +1,1 @@
+"""Notices, preferences and endpoints over HTTP."""
