@@ -10,7 +10,7 @@ from app.credits import router as credit_router
 from app.discounts import router as discounts
 from app.infra.http import health
 from app.infra.http.lane import HotOperation
-from app.insights.router import router as insights
+from app.insights import router as insights
 from app.invoices.router import router as invoices
 from app.notifications.router import endpoints
 from app.organizations.router import router as organizations
@@ -37,7 +37,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     usage.quotas,
     usage.router,
     costs_router.router,
-    insights,
+    insights.router,
+    insights.returns,
     budgets.router,
     budgets.debates,
     auth,

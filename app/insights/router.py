@@ -1,4 +1,4 @@
-"""Forecasts, anomalies and patterns over HTTP."""
+"""Forecasts, anomalies, patterns and the return on investment over HTTP."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from fastapi import APIRouter, Query
 
 from app.infra.http.principal import needs
 from app.infra.http.provide import provide
+from app.insights.roi_schemas import RoiIn, RoiInputsOut, RoiOut
+from app.insights.roi_service import Given, RoiService
 from app.insights.schemas import AnomaliesOut, ForecastOut, PatternsOut
 from app.insights.service import InsightService
 from app.kernel.principal import Permission, Principal
 
 router = APIRouter(prefix="/costs", tags=["costs"])
+returns = APIRouter(tags=["costs"])
 
 Insights = Annotated[InsightService, provide(InsightService)]
+Returns = Annotated[RoiService, provide(RoiService)]
 Reader = Annotated[Principal, needs(Permission.USAGE_READ)]
 
 
@@ -53,3 +57,32 @@ async def find_cost_anomalies(
 async def show_cost_patterns(insights: Insights, principal: Reader) -> PatternsOut:
     """What recurs in the last four whole weeks, and how they compare with the four before."""
     return PatternsOut.from_domain(await insights.patterns(principal.organization))
+
+
+@returns.post("/roi", response_model=RoiOut, status_code=200)
+async def calculate_roi(body: RoiIn, service: Returns, principal: Reader) -> RoiOut:
+    """What debates saved against deciding by hand: cost, time, and when the plan has paid off.
+
+    Debates and their cost are your usage of the stretch (by default the current window), unless
+    you give them. Nothing is stored; the formula and every figure that went in are in the answer.
+    """
+    answer = await service.compare(
+        principal.organization,
+        body.to_effort(),
+        body.since,
+        body.until,
+        Given(body.debates, body.usage_cost_usd, body.subscription_cost_usd),
+    )
+    inputs = RoiInputsOut(
+        since=answer.since,
+        until=answer.until,
+        debates=answer.period.debates,
+        usage_cost_usd=answer.period.usage_cost,
+        subscription_cost_usd=answer.period.subscription_cost,
+        unpriced_events=answer.unpriced_events,
+        people_per_decision=body.people_per_decision,
+        hours_per_decision=body.hours_per_decision,
+        hourly_cost_usd=body.hourly_cost_usd,
+        review_hours_per_debate=body.review_hours_per_debate,
+    )
+    return RoiOut.of(answer.roi, inputs)

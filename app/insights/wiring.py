@@ -2,8 +2,10 @@
 
 from app.budgets.service.budgets import BudgetService
 from app.infra.http.provide import Services
+from app.insights.roi_service import RoiService
 from app.insights.service import InsightService
 from app.kernel.clock import Clock
+from app.subscriptions.service import SubscriptionService
 from app.usage.service.usage import UsageService
 
 
@@ -16,3 +18,4 @@ def register(services: Services) -> None:
             services[Clock],  # type: ignore[type-abstract]
         ),
     )
+    services.add(RoiService, RoiService(services[UsageService], services[SubscriptionService]))
