@@ -159,6 +159,17 @@ async def _unusual_payments(account: Account) -> None:
             "confirm": True,
         }
     )
+    invoice = await v1.invoices.create_async(
+        {"customer": customer.id, "collection_method": "send_invoice", "days_until_due": 3}
+    )
+    await v1.invoice_items.create_async(
+        {"customer": customer.id, "invoice": str(invoice.id), "amount": 5, "currency": "usd"}
+    )
+    await v1.invoice_items.create_async(
+        {"customer": customer.id, "amount": 500, "currency": "usd", "description": "Waits"}
+    )
+    await v1.invoices.send_invoice_async(str(invoice.id))
+    await v1.invoices.mark_uncollectible_async(str(invoice.id))
     await v1.payment_intents.create_async(
         {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
     )

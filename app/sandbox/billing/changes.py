@@ -13,8 +13,8 @@ from app.sandbox.billing import (
     settlement,
     standing,
     starting,
+    waiting,
 )
-from app.sandbox.core import ids
 from app.sandbox.core.params import Doc, merged
 from app.sandbox.core.refusals import invalid
 from app.sandbox.core.sandbox import Sandbox
@@ -160,13 +160,18 @@ def _give_back(
             change.lines.append(_unused(sandbox, item, at, kept))
 
 
-def give_back_unused(sandbox: Sandbox, subscription: Doc) -> None:
-    """Credit the rest of the period, for the next invoice to give back."""
+def unused(sandbox: Sandbox, subscription: Doc) -> Change:
+    """The rest of the period, given back."""
     change = Change({})
     if subscription["status"] != "trialing":
         data = subscription["items"]["data"]
         _give_back(sandbox, subscription, change, data, sandbox.now())
-    for line in change.lines:
+    return change
+
+
+def give_back_unused(sandbox: Sandbox, subscription: Doc) -> None:
+    """Credit the rest of the period, for the next invoice to give back."""
+    for line in unused(sandbox, subscription).lines:
         _wait_for_invoice(sandbox, subscription, line)
 
 
@@ -239,7 +244,7 @@ def make(sandbox: Sandbox, subscription: Doc, change: Change, sent: Doc) -> None
     customer = sandbox.get("customer", subscription["customer"])
     method = standing.method_for(sandbox, subscription, customer)
     invoice = invoicing.blank(sandbox, customer, "subscription_update", subscription)
-    invoicing.take_pending_items(sandbox, invoice, subscription)
+    waiting.take(sandbox, invoice, waiting.of_subscription(sandbox, subscription))
     write_lines(sandbox, invoice, change)
     if behavior == "pending_if_incomplete":
         _hold(sandbox, subscription, change, invoice)
@@ -297,42 +302,6 @@ def _hold(sandbox: Sandbox, subscription: Doc, change: Change, invoice: Doc) -> 
 
 def _wait_for_invoice(sandbox: Sandbox, subscription: Doc, line: Proration) -> None:
     """A proration that the next invoice will bill."""
-    price = line.item["price"]
-    quantity = line.item.get("quantity", 0)
-    sandbox.add(
-        {
-            "id": ids.new("ii"),
-            "object": "invoiceitem",
-            "amount": line.amount,
-            "currency": price["currency"],
-            "customer": subscription["customer"],
-            "customer_account": None,
-            "date": sandbox.now(),
-            "description": line.description,
-            "discountable": False,
-            "discounts": [],
-            "invoice": None,
-            "livemode": False,
-            "metadata": {},
-            "net_amount": line.amount,
-            "parent": {
-                "type": "subscription_details",
-                "subscription_details": {
-                    "subscription": subscription["id"],
-                    "subscription_item": line.item["id"],
-                },
-            },
-            "period": {"start": line.period[0], "end": line.period[1]},
-            "pricing": {
-                "type": "price_details",
-                "price_details": {"price": price["id"], "product": price["product"]},
-                "unit_amount_decimal": price["unit_amount_decimal"],
-            },
-            "proration": True,
-            "quantity": quantity,
-            "quantity_decimal": str(quantity),
-            "tax_rates": [],
-            "test_clock": subscription["test_clock"],
-        },
-        "invoiceitem.created",
+    waiting.wait_for_renewal(
+        sandbox, subscription, line.item, line.amount, line.description, line.period
     )

@@ -1,11 +1,15 @@
 """Invoices from draft to final: their lines, their totals, their number."""
 
-from app.sandbox.billing import amounts, discounting, payments
+from decimal import Decimal
+
+from app.sandbox.billing import amounts, discounting, metering, payments
+from app.sandbox.config import DAY
 from app.sandbox.core import ids
 from app.sandbox.core.params import Doc
 from app.sandbox.core.sandbox import Sandbox
 
 HOUR = 3_600
+_STANDARD_DAYS = 30
 
 
 def blank(sandbox: Sandbox, customer: Doc, reason: str, subscription: Doc | None) -> Doc:
@@ -122,7 +126,36 @@ def blank(sandbox: Sandbox, customer: Doc, reason: str, subscription: Doc | None
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
         "webhooks_delivered_at": None,
+        "_days_until_due": (subscription or {}).get("days_until_due") or _STANDARD_DAYS,
     }
+
+
+def blank_line(invoice: Doc, amount: int, description: str | None) -> Doc:
+    """A line on a draft that belongs to nothing yet."""
+    made: Doc = {
+        "id": ids.new("il"),
+        "object": "line_item",
+        "amount": amount,
+        "currency": invoice["currency"],
+        "description": description,
+        "discount_amounts": [],
+        "discountable": True,
+        "discounts": [],
+        "invoice": invoice["id"],
+        "livemode": False,
+        "metadata": {},
+        "parent": None,
+        "period": {"start": invoice["created"], "end": invoice["created"]},
+        "pretax_credit_amounts": [],
+        "pricing": None,
+        "quantity": 1,
+        "quantity_decimal": "1",
+        "subscription": None,
+        "subtotal": amount,
+        "taxes": [],
+    }
+    invoice["lines"]["data"].append(made)
+    return made
 
 
 def line(
@@ -133,59 +166,89 @@ def line(
     period: tuple[int, int],
     *,
     proration: bool = False,
-    invoice_item: str | None = None,
 ) -> Doc:
     """Put a line for a subscription item on a draft."""
     price, quantity = item["price"], item.get("quantity", 0)
-    made: Doc = {
-        "id": ids.new("il"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": price["currency"],
-        "description": description,
-        "discount_amounts": [],
+    made = blank_line(invoice, amount, description)
+    made.update(
         # A proration is made from prices that are net already.
-        "discountable": not proration,
-        "discounts": [],
-        "invoice": invoice["id"],
-        "livemode": False,
-        "metadata": {},
-        "parent": {
+        discountable=not proration,
+        parent={
             "type": "subscription_item_details",
             "invoice_item_details": None,
             "subscription_item_details": {
-                "invoice_item": invoice_item,
+                "invoice_item": None,
                 "proration": proration,
                 "proration_details": {"credited_items": None},
                 "subscription": item["subscription"],
                 "subscription_item": item["id"],
             },
         },
-        "period": {"start": period[0], "end": period[1]},
-        "pretax_credit_amounts": [],
-        "pricing": {
+        period={"start": period[0], "end": period[1]},
+        pricing={
             "type": "price_details",
             "price_details": {"price": price["id"], "product": price["product"]},
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
-        "quantity": quantity,
-        "quantity_decimal": str(quantity),
-        "subscription": item["subscription"],
-        "subtotal": amount,
-        "taxes": [],
-    }
-    invoice["lines"]["data"].append(made)
+        quantity=quantity,
+        quantity_decimal=str(quantity),
+        subscription=item["subscription"],
+    )
     return made
 
 
 def plan_line(sandbox: Sandbox, invoice: Doc, item: Doc, period: tuple[int, int]) -> Doc:
-    """The line of one item for one period; what is metered has used nothing until told."""
-    price = item["price"]
+    """The line of one item for a period that is billed ahead; nothing metered is used yet."""
+    price, quantity = item["price"], item.get("quantity", 0)
+    amount = amounts.of_price(price, quantity)
+    return line(invoice, item, amount, _text(sandbox, price, str(quantity)), period)
+
+
+def usage_line(sandbox: Sandbox, invoice: Doc, item: Doc, period: tuple[int, int]) -> Doc:
+    """The line of a metered item for a period that is over."""
+    made = line(invoice, item, 0, "", period)
+    made["_customer"] = invoice["customer"]
+    _count(sandbox, made, item["price"])
+    return made
+
+
+def _count(sandbox: Sandbox, line: Doc, price: Doc) -> None:
+    """Fill a metered line with what is known to have been used by now."""
+    period, meter = line["period"], price["recurring"]["meter"]
+    used = Decimal(0)
+    if meter:
+        used = metering.usage_of(sandbox, line["_customer"], meter, period["start"], period["end"])
+    shown = f"{used.normalize():f}"
+    line["amount"] = line["subtotal"] = amounts.of_price(price, used)
+    line["quantity"] = int(used) if used == used.to_integral_value() else None
+    line["quantity_decimal"] = shown
+    line["description"] = _text(sandbox, price, shown)
+
+
+def recount(sandbox: Sandbox, invoice: Doc) -> None:
+    """Count usage again that was told while the invoice was a draft."""
+    metered = [line for line in invoice["lines"]["data"] if "_customer" in line]
+    if not metered:
+        return
+    for line in metered:
+        price = sandbox.get("price", line["pricing"]["price_details"]["price"])
+        _count(sandbox, line, price)
+    again(sandbox, invoice)
+
+
+def again(sandbox: Sandbox, invoice: Doc) -> None:
+    """Add a draft up anew, with the discounts it has."""
+    coupons = []
+    for name in invoice["discounts"]:
+        discount = sandbox.get("discount", name)
+        coupons.append((name, sandbox.get("coupon", discount["source"]["coupon"])))
+    add_up(sandbox, invoice, coupons)
+
+
+def _text(sandbox: Sandbox, price: Doc, quantity: str) -> str:
     product = sandbox.find("product", price["product"]) or {"name": price["product"]}
-    quantity = item.get("quantity", 0)
     each = amounts.shown(price["unit_amount"] or 0, price["currency"])
-    text = f"{quantity} × {product['name']} (at {each} / {price['recurring']['interval']})"
-    return line(invoice, item, amounts.of_price(price, quantity), text, period)
+    return f"{quantity} × {product['name']} (at {each} / {price['recurring']['interval']})"
 
 
 def add_up(sandbox: Sandbox, invoice: Doc, coupons: list[tuple[str, Doc]]) -> None:
@@ -235,35 +298,10 @@ def open_draft(sandbox: Sandbox, invoice: Doc, subscription: Doc | None) -> Doc:
     return sandbox.add(invoice, "invoice.created")
 
 
-def take_pending_items(sandbox: Sandbox, invoice: Doc, subscription: Doc) -> None:
-    """Put prorations that wait for an invoice on this one."""
-    for waiting in sandbox.all("invoiceitem", oldest_first=True, customer=invoice["customer"]):
-        details = (waiting["parent"] or {}).get("subscription_details") or {}
-        if waiting["invoice"] is not None or details.get("subscription") != subscription["id"]:
-            continue
-        item = {
-            "id": details["subscription_item"],
-            "subscription": subscription["id"],
-            "price": sandbox.get("price", waiting["pricing"]["price_details"]["price"]),
-            "quantity": waiting["quantity"],
-        }
-        period = (waiting["period"]["start"], waiting["period"]["end"])
-        line(
-            invoice,
-            item,
-            waiting["amount"],
-            waiting["description"],
-            period,
-            proration=True,
-            invoice_item=waiting["id"],
-        )
-        waiting["invoice"] = invoice["id"]
-        sandbox.save(waiting)
-
-
 def finalize(sandbox: Sandbox, invoice: Doc) -> None:
     """Make a draft final: number it, settle the customer's balance, prepare its payment."""
     now = sandbox.now()
+    recount(sandbox, invoice)
     customer = sandbox.get("customer", invoice["customer"])
     number = customer["next_invoice_sequence"]
     customer["next_invoice_sequence"] = number + 1
@@ -280,6 +318,7 @@ def finalize(sandbox: Sandbox, invoice: Doc) -> None:
         status="open",
         effective_at=now,
         ending_balance=customer["balance"],
+        due_date=invoice["due_date"] or _due_date(invoice, now),
         automatically_finalizes_at=None,
         hosted_invoice_url=f"{base}/i/{invoice['id']}",
         invoice_pdf=f"{base}/i/{invoice['id']}/pdf",
@@ -291,6 +330,12 @@ def finalize(sandbox: Sandbox, invoice: Doc) -> None:
         return
     payments.prepare(sandbox, invoice)
     sandbox.save(invoice, "invoice.finalized")
+
+
+def _due_date(invoice: Doc, now: int) -> int | None:
+    if invoice["collection_method"] != "send_invoice":
+        return None
+    return now + int(invoice["_days_until_due"]) * DAY
 
 
 def mark_paid(sandbox: Sandbox, invoice: Doc) -> None:
@@ -321,6 +366,19 @@ def void(sandbox: Sandbox, invoice: Doc) -> None:
     invoice["next_payment_attempt"] = None
     invoice["status_transitions"]["voided_at"] = sandbox.now()
     sandbox.save(invoice, "invoice.voided")
+    sandbox.wake(invoice, None)
+
+
+def give_up(sandbox: Sandbox, invoice: Doc, reason: str) -> None:
+    """Nobody expects this invoice to be paid any more; it still can be."""
+    invoice.update(
+        status="uncollectible",
+        status_details={"uncollectible": {"reason": reason}},
+        auto_advance=False,
+        next_payment_attempt=None,
+    )
+    invoice["status_transitions"]["marked_uncollectible_at"] = sandbox.now()
+    sandbox.save(invoice, "invoice.marked_uncollectible")
     sandbox.wake(invoice, None)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 
-from app.sandbox.billing import invoicing, items, schedules, standing
+from app.sandbox.billing import invoicing, items, schedules, settlement, standing, waiting
 from app.sandbox.core.params import Doc
 from app.sandbox.core.sandbox import Sandbox
 
@@ -65,11 +65,30 @@ def next_invoice(sandbox: Sandbox, subscription: Doc) -> Doc:
     """The invoice the coming renewal would make; nothing is kept."""
     ahead = copy.deepcopy(subscription)
     end = standing.renewal_due(ahead)
+    schedules.look_ahead(sandbox, ahead, end)
     customer = sandbox.get("customer", ahead["customer"])
     invoice = invoicing.blank(sandbox, customer, "upcoming", ahead)
     for item in ahead["items"]["data"]:
-        _roll(invoice, sandbox, ahead, item, end)
+        if item["current_period_end"] <= end:
+            _roll(invoice, sandbox, ahead, item, end)
+    show_waiting(sandbox, invoice, ahead)
     invoicing.price_up(sandbox, invoice, ahead)
+    return invoice
+
+
+def show_waiting(sandbox: Sandbox, invoice: Doc, subscription: Doc) -> None:
+    """Put what waits for the next invoice on one that is only looked at."""
+    for one in waiting.of_subscription(sandbox, subscription):
+        waiting.put_on(invoice, one)
+
+
+def last_invoice(sandbox: Sandbox, subscription: Doc, at: int) -> Doc:
+    """What would still be billed if the subscription ended at an instant; nothing is kept."""
+    customer = sandbox.get("customer", subscription["customer"])
+    invoice = invoicing.blank(sandbox, customer, "upcoming", subscription)
+    show_waiting(sandbox, invoice, subscription)
+    _bill_usage(sandbox, invoice, subscription, at)
+    invoicing.price_up(sandbox, invoice, subscription)
     return invoice
 
 
@@ -95,7 +114,12 @@ def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
     for item in subscription["items"]["data"]:
         if item["current_period_end"] <= now:
             _roll(invoice, sandbox, subscription, item, now)
-    invoicing.take_pending_items(sandbox, invoice, subscription)
+    waiting.take(sandbox, invoice, waiting.of_subscription(sandbox, subscription))
+    waiting.take(
+        sandbox,
+        invoice,
+        waiting.of_nobody(sandbox, subscription["customer"], subscription["currency"]),
+    )
     if was_trial:
         subscription["status"] = "active"
     invoice["automatically_finalizes_at"] = now + invoicing.HOUR
@@ -113,7 +137,10 @@ def _roll(invoice: Doc, sandbox: Sandbox, subscription: Doc, item: Doc, now: int
     ended = (item["current_period_start"], item["current_period_end"])
     items.set_period(item, subscription["billing_cycle_anchor"], now)
     begun = (item["current_period_start"], item["current_period_end"])
-    invoicing.plan_line(sandbox, invoice, item, ended if items.is_metered(item) else begun)
+    if items.is_metered(item):
+        invoicing.usage_line(sandbox, invoice, item, ended)
+    else:
+        invoicing.plan_line(sandbox, invoice, item, begun)
 
 
 def _expire(sandbox: Sandbox, subscription: Doc) -> None:
@@ -126,21 +153,35 @@ def _expire(sandbox: Sandbox, subscription: Doc) -> None:
         invoicing.void(sandbox, invoice)
 
 
-def finish(sandbox: Sandbox, subscription: Doc, *, bill: bool = True) -> None:
-    """The end a customer asked for; what is still unbilled goes on a last invoice."""
+def finish(
+    sandbox: Sandbox, subscription: Doc, *, bill: bool = True, at_once: bool = False
+) -> None:
+    """The end a customer asked for; what is still unbilled goes on a last invoice.
+
+    The last invoice is a draft for an hour like any renewal, unless it is wanted at once.
+    """
     if bill:
-        _last_invoice(sandbox, subscription)
+        _last_invoice(sandbox, subscription, at_once=at_once)
     standing.end(sandbox, subscription, "cancellation_requested")
 
 
-def _last_invoice(sandbox: Sandbox, subscription: Doc) -> None:
+def _last_invoice(sandbox: Sandbox, subscription: Doc, *, at_once: bool) -> None:
     customer = sandbox.get("customer", subscription["customer"])
     invoice = invoicing.blank(sandbox, customer, "subscription_cycle", subscription)
-    invoicing.take_pending_items(sandbox, invoice, subscription)
+    waiting.take(sandbox, invoice, waiting.of_subscription(sandbox, subscription))
+    _bill_usage(sandbox, invoice, subscription, sandbox.now())
+    if not invoice["lines"]["data"]:
+        return
+    invoice["_is_last"] = True
+    if not at_once:
+        invoice["automatically_finalizes_at"] = sandbox.now() + invoicing.HOUR
+    invoicing.open_draft(sandbox, invoice, subscription)
+    sandbox.wake(invoice, invoice["automatically_finalizes_at"])
+    if at_once:
+        settlement.keep_appointment(sandbox, invoice)
+
+
+def _bill_usage(sandbox: Sandbox, invoice: Doc, subscription: Doc, at: int) -> None:
     for item in subscription["items"]["data"]:
         if items.is_metered(item):
-            period = (item["current_period_start"], item["current_period_end"])
-            invoicing.plan_line(sandbox, invoice, item, period)
-    if invoice["lines"]["data"]:
-        invoicing.open_draft(sandbox, invoice, subscription)
-        invoicing.finalize(sandbox, invoice)
+            invoicing.usage_line(sandbox, invoice, item, (item["current_period_start"], at))

@@ -35,6 +35,16 @@ def step(sandbox: Sandbox, subscription: Doc) -> None:
     sandbox.save(schedule, "subscription_schedule.updated")
 
 
+def look_ahead(sandbox: Sandbox, subscription: Doc, at: int) -> None:
+    """Give a copy of a subscription the items it will have at an instant."""
+    schedule = standing.schedule_of(sandbox, subscription)
+    if schedule is None or schedule["current_phase"]["end_date"] > at:
+        return
+    for phase in schedule["phases"]:
+        if phase["start_date"] <= at < phase["end_date"]:
+            subscription["items"]["data"] = _enter(sandbox, subscription, phase)
+
+
 def _enter(sandbox: Sandbox, subscription: Doc, phase: Doc) -> list[Doc]:
     """The items of a phase; those that can be seen as the same keep their ids."""
     left = copy.deepcopy(subscription["items"]["data"])

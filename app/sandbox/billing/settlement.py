@@ -103,7 +103,8 @@ def settled(sandbox: Sandbox, invoice: Doc) -> None:
 def keep_appointment(sandbox: Sandbox, invoice: Doc) -> None:
     """A draft is finalized an hour after it was made; an open invoice is tried again."""
     subscription = invoicing.subscription_of(sandbox, invoice)
-    if not invoice["auto_advance"]:
+    by_mail = invoice["collection_method"] == "send_invoice"
+    if not invoice["auto_advance"] and not (by_mail and invoice["status"] == "open"):
         return
     if invoice["status"] == "draft":
         if subscription is not None and subscription["status"] == "unpaid":
@@ -111,17 +112,25 @@ def keep_appointment(sandbox: Sandbox, invoice: Doc) -> None:
         invoicing.finalize(sandbox, invoice)
         if invoice["status"] == "paid":
             settled(sandbox, invoice)
-        elif invoice["collection_method"] == "send_invoice":
+        elif by_mail:
             fates.send(sandbox, invoice)
             return
     if invoice["status"] != "open":
         return
-    if invoice["collection_method"] == "send_invoice":
+    if by_mail:
         fates.overdue(sandbox, invoice)
         return
+    collect(sandbox, invoice, method_of(sandbox, invoice), plans_retry=True)
+
+
+def method_of(sandbox: Sandbox, invoice: Doc) -> Doc | None:
+    """What an invoice is paid with unless its payer picks something else."""
     customer = sandbox.get("customer", invoice["customer"])
-    method = standing.method_for(sandbox, subscription, customer)
-    collect(sandbox, invoice, method, plans_retry=True)
+    if (own := invoice["default_payment_method"]) is not None:
+        method = sandbox.find("payment_method", own)
+        if method is not None and method["customer"] == customer["id"]:
+            return method
+    return standing.method_for(sandbox, invoicing.subscription_of(sandbox, invoice), customer)
 
 
 def answer_challenge(sandbox: Sandbox, intent: Doc, *, confirmed: bool) -> Outcome:

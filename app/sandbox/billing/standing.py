@@ -83,7 +83,8 @@ def end(sandbox: Sandbox, subscription: Doc, reason: str, details: Doc | None = 
         sandbox.emit("subscription_schedule.canceled", schedule)
     for invoice in sandbox.all("invoice", customer=subscription["customer"]):
         of = ((invoice["parent"] or {}).get("subscription_details") or {}).get("subscription")
-        if of == subscription["id"] and invoice["status"] in ("draft", "open"):
+        is_unpaid = invoice["status"] in ("draft", "open") and not invoice.get("_is_last")
+        if of == subscription["id"] and is_unpaid:
             invoice.update(
                 auto_advance=False, next_payment_attempt=None, automatically_finalizes_at=None
             )

@@ -35,6 +35,9 @@ class Order:
     cancel_at_period_end: bool = False
     payment_behavior: str = "allow_incomplete"
     off_session: bool = False
+    days_until_due: int | None = None
+    """Set for those who are sent their invoices instead of being charged."""
+    billing_mode: str = "flexible"
     authenticated: bool = False
     """Whether the payer has confirmed the first payment already."""
     intent: str | None = None
@@ -90,11 +93,29 @@ def _plan_end(subscription: Doc, order: Order, now: int) -> None:
     )
 
 
+def billing_mode(kind: str, now: int) -> Doc:
+    if kind == "classic":
+        return {"type": "classic", "flexible": None, "updated_at": None}
+    return {
+        "type": "flexible",
+        "flexible": {"proration_discounts": "included"},
+        "updated_at": now,
+    }
+
+
 def _announce(sandbox: Sandbox, subscription: Doc, invoice: Doc, order: Order) -> None:
+    by_mail = order.days_until_due is not None
     if subscription["status"] != "trialing":
-        subscription["status"] = "active" if order.through_checkout else "incomplete"
+        at_once = order.through_checkout or by_mail
+        subscription["status"] = "active" if at_once else "incomplete"
     standing.keep(sandbox, subscription, None)
     sandbox.emit("customer.subscription.created", subscription)
+    if by_mail:
+        invoice["automatically_finalizes_at"] = sandbox.now() + invoicing.HOUR
+        invoicing.open_draft(sandbox, invoice, subscription)
+        sandbox.wake(invoice, invoice["automatically_finalizes_at"])
+        standing.keep(sandbox, subscription, None)
+        return
     invoicing.open_draft(sandbox, invoice, subscription)
     invoicing.finalize(sandbox, invoice)
     if invoice["status"] == "paid":
@@ -144,23 +165,21 @@ def _blank(sandbox: Sandbox, order: Order, trialing: bool) -> Doc:
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": order.trial_end if trialing else now,
         "billing_cycle_anchor_config": None,
-        "billing_mode": {
-            "type": "flexible",
-            "flexible": {"proration_discounts": "included"},
-            "updated_at": now,
-        },
+        "billing_mode": billing_mode(order.billing_mode, now),
         "billing_schedules": [],
         "billing_thresholds": None,
         "cancel_at": None,
         "cancel_at_period_end": False,
         "canceled_at": None,
         "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-        "collection_method": "charge_automatically",
+        "collection_method": "charge_automatically"
+        if order.days_until_due is None
+        else "send_invoice",
         "created": now,
         "currency": "usd",
         "customer": order.customer["id"],
         "customer_account": None,
-        "days_until_due": None,
+        "days_until_due": order.days_until_due,
         "default_payment_method": order.method["id"] if order.method else None,
         "default_source": None,
         "default_tax_rates": [],

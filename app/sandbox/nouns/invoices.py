@@ -1,15 +1,11 @@
 """Invoices."""
 
-import copy
-
 from app.sandbox.billing import (
-    changes,
     fates,
     invoicing,
     payments,
-    renewal,
     settlement,
-    standing,
+    waiting,
 )
 from app.sandbox.core.lists import Condition, matching, page, page_of
 from app.sandbox.core.operations import Operation
@@ -21,6 +17,7 @@ from app.sandbox.core.params import (
     Metadata,
     Range,
     Text,
+    Whole,
     instant,
     listing,
     merged,
@@ -28,7 +25,6 @@ from app.sandbox.core.params import (
 )
 from app.sandbox.core.refusals import card_declined, invalid, required, wrong_state
 from app.sandbox.core.sandbox import Sandbox
-from app.sandbox.nouns import subscriptions
 from app.sandbox.nouns.payment_methods import put_on
 
 _NEEDS_PAYER: Doc = {
@@ -84,7 +80,10 @@ def finalize(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
     if doc["status"] == "paid":
         settlement.settled(sandbox, doc)
     elif params.get("auto_advance", doc["auto_advance"]):
-        sandbox.wake(doc, sandbox.now() + invoicing.HOUR)
+        if doc["collection_method"] == "send_invoice":
+            fates.send(sandbox, doc)
+        else:
+            sandbox.wake(doc, sandbox.now() + invoicing.HOUR)
     return doc
 
 
@@ -93,9 +92,8 @@ def pay(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
     doc = sandbox.get("invoice", invoice, "invoice")
     if doc["status"] == "paid":
         raise wrong_state("Invoice is already paid", "invoice_already_paid")
-    if doc["status"] in ("void", "uncollectible"):
+    if doc["status"] == "void":
         raise wrong_state(f"This invoice can't be paid: it is {doc['status']}.")
-    subscription = invoicing.subscription_of(sandbox, doc)
     customer = sandbox.get("customer", doc["customer"])
     if doc["status"] == "draft":
         invoicing.finalize(sandbox, doc)
@@ -107,13 +105,14 @@ def pay(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
         raise wrong_state("This invoice has a payment that is still processing.")
     if params.get("paid_out_of_band"):
         payments.give_up(sandbox, doc)
+        doc["amount_paid_off_stripe"] = doc["amount_due"]
         invoicing.mark_paid(sandbox, doc)
         settlement.settled(sandbox, doc)
         return doc
     if "payment_method" in params:
         method = put_on(sandbox, params["payment_method"], customer, "payment_method")
     else:
-        found = standing.method_for(sandbox, subscription, customer)
+        found = settlement.method_of(sandbox, doc)
         if found is None:
             raise invalid(
                 "There is no default payment method set on this Customer's invoice settings. "
@@ -142,59 +141,89 @@ def void(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
     return doc
 
 
-def create_preview(sandbox: Sandbox, params: Doc) -> Doc:
-    """What a subscription would be billed next, as it is or after a change."""
-    if "subscription" not in params:
-        raise required("subscription")
-    subscription = sandbox.named("subscription", params["subscription"], "subscription")
-    if params.get("customer", subscription["customer"]) != subscription["customer"]:
-        raise invalid("The subscription belongs to another customer.", "customer")
-    details = params.get("subscription_details", {})
-    if subscription["status"] in standing.TERMINAL:
-        raise wrong_state("You cannot preview the invoice of a canceled subscription.",
-                          "invoice_upcoming_none")  # fmt: skip
-    if not details.keys() & {"items", "trial_end", "billing_cycle_anchor"}:
-        if subscription["cancel_at"] is not None:
-            raise wrong_state("No upcoming invoices for this subscription.",
-                              "invoice_upcoming_none")  # fmt: skip
-        return _as_preview(renewal.next_invoice(sandbox, subscription))
-    change = changes.plan(sandbox, subscription, details)
-    after = {**copy.deepcopy(subscription), **change.after}
-    customer = sandbox.get("customer", subscription["customer"])
-    if change.bills_now or details.get("proration_behavior") == "always_invoice":
-        invoice = invoicing.blank(sandbox, customer, "subscription_update", after)
-    else:
-        invoice = renewal.next_invoice(sandbox, after)
-    changes.write_lines(sandbox, invoice, change)
-    invoicing.price_up(sandbox, invoice, after)
-    return _as_preview(invoice)
+def mark_uncollectible(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
+    doc = sandbox.get("invoice", invoice, "invoice")
+    if doc["status"] != "open":
+        raise wrong_state(f"You can only mark open invoices; this one is {doc['status']}.")
+    invoicing.give_up(sandbox, doc, "user_forgiven")
+    fates.written_off(sandbox, doc)
+    return doc
 
 
-def _as_preview(invoice: Doc) -> Doc:
-    name = invoice["id"].replace("in_", "upcoming_in_")
-    lines = invoice["lines"]
-    for line in lines["data"]:
-        line["invoice"] = name
-    return {**invoice, "id": name, "lines": {**lines, "url": f"/v1/invoices/{name}/lines"}}
+def create(sandbox: Sandbox, params: Doc) -> Doc:
+    """An invoice by hand: empty, or with what waits for the customer's next one."""
+    if "customer" not in params:
+        raise required("customer")
+    customer = sandbox.named("customer", params["customer"], "customer")
+    subscription = None
+    if "subscription" in params:
+        subscription = sandbox.named("subscription", params["subscription"], "subscription")
+    doc = invoicing.blank(sandbox, customer, "manual", subscription)
+    by_mail = params.get("collection_method") == "send_invoice"
+    if ("days_until_due" in params or "due_date" in params) and not by_mail:
+        raise invalid(
+            "You can only set days_until_due or due_date if collection_method is `send_invoice`.",
+            "days_until_due",
+        )
+    doc.update(
+        auto_advance=params.get("auto_advance", False),
+        collection_method=params.get("collection_method", doc["collection_method"]),
+        currency=str(params.get("currency", doc["currency"])).lower(),
+        default_payment_method=params.get("default_payment_method"),
+        description=params.get("description"),
+        due_date=params.get("due_date"),
+        metadata=merged({}, params.get("metadata")),
+    )
+    if "days_until_due" in params:
+        doc["_days_until_due"] = params["days_until_due"]
+    if params.get("pending_invoice_items_behavior") == "include":
+        waiting.take(sandbox, doc, waiting.of_nobody(sandbox, customer["id"], doc["currency"]))
+    if subscription is not None:
+        waiting.take(sandbox, doc, waiting.of_subscription(sandbox, subscription))
+    invoicing.price_up(sandbox, doc, subscription)
+    if doc["auto_advance"]:
+        doc["automatically_finalizes_at"] = sandbox.now() + invoicing.HOUR
+        sandbox.wake(doc, doc["automatically_finalizes_at"])
+    return sandbox.add(doc, "invoice.created")
 
 
-_DETAILS = Fields(
+def delete(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
+    doc = sandbox.get("invoice", invoice, "invoice")
+    if doc["status"] != "draft" or doc["billing_reason"] != "manual":
+        raise wrong_state("You can only delete draft invoices that were made by hand.")
+    sandbox.emit("invoice.deleted", doc)
+    sandbox.wake(doc, None)
+    return sandbox.save({"id": invoice, "object": "invoice", "deleted": True})
+
+
+def send(sandbox: Sandbox, params: Doc, invoice: str) -> Doc:
+    doc = sandbox.get("invoice", invoice, "invoice")
+    if doc["collection_method"] != "send_invoice":
+        raise wrong_state("You can only send invoices whose collection_method is `send_invoice`.")
+    if doc["status"] == "draft":
+        finalize(sandbox, {"auto_advance": False}, invoice)
+    if doc["status"] == "open":
+        fates.send(sandbox, doc)
+    return doc
+
+
+CREATE = Fields(
     {
-        "billing_cycle_anchor": Fields({"type": one_of("now", "unchanged")}, needs=("type",)),
-        "items": subscriptions.ITEM_CHANGES,
-        "proration_behavior": subscriptions.PRORATION,
-        "proration_date": instant(),
-        "trial_end": instant("now"),
+        "auto_advance": Flag(),
+        "collection_method": one_of("charge_automatically", "send_invoice"),
+        "currency": Text(most=3),
+        "customer": Text(),
+        "days_until_due": Whole(),
+        "default_payment_method": Text(),
+        "description": Text(),
+        "due_date": instant(),
+        "metadata": Metadata(),
+        "pending_invoice_items_behavior": one_of("exclude", "include"),
+        "subscription": Text(),
     }
 )
 OPERATIONS = (
-    Operation(
-        "POST",
-        "/v1/invoices/create_preview",
-        create_preview,
-        Fields({"customer": Text(), "subscription": Text(), "subscription_details": _DETAILS}),
-        "InvoiceCreatePreviewParams",
-    ),
+    Operation("POST", "/v1/invoices", create, CREATE, "InvoiceCreateParams"),
     Operation(
         "GET",
         "/v1/invoices",
@@ -244,4 +273,13 @@ OPERATIONS = (
         "InvoicePayParams",
     ),
     Operation("POST", "/v1/invoices/{invoice}/void", void, NOTHING, "InvoiceVoidInvoiceParams"),
+    Operation(
+        "POST",
+        "/v1/invoices/{invoice}/mark_uncollectible",
+        mark_uncollectible,
+        NOTHING,
+        "InvoiceMarkUncollectibleParams",
+    ),
+    Operation("POST", "/v1/invoices/{invoice}/send", send, NOTHING, "InvoiceSendInvoiceParams"),
+    Operation("DELETE", "/v1/invoices/{invoice}", delete, NOTHING, "InvoiceDeleteParams"),
 )

@@ -54,9 +54,17 @@ CREATE = Fields(
     {
         "cancel_at": instant(*_PERIOD_ENDS),
         "cancel_at_period_end": Flag(),
-        "collection_method": one_of("charge_automatically"),
+        "billing_mode": Fields(
+            {
+                "flexible": Fields({"proration_discounts": one_of("included")}),
+                "type": one_of("classic", "flexible"),
+            },
+            needs=("type",),
+        ),
+        "collection_method": one_of("charge_automatically", "send_invoice"),
         "currency": Text(most=3),
         "customer": Text(),
+        "days_until_due": Whole(),
         "default_payment_method": Text(),
         "description": Text(),
         "discounts": DISCOUNTS,
@@ -137,6 +145,12 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
         raise invalid("The cancel_at timestamp must be in the future.", "cancel_at")
     if cancel_at is not None and params.get("cancel_at_period_end"):
         raise _one_end_only()
+    by_mail = params.get("collection_method") == "send_invoice"
+    if by_mail != ("days_until_due" in params):
+        raise invalid(
+            "`days_until_due` goes with `collection_method` set to `send_invoice`.",
+            "days_until_due",
+        )
     return starting.start(
         sandbox,
         starting.Order(
@@ -152,6 +166,9 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
             cancel_at_period_end=params.get("cancel_at_period_end", False),
             currency=params.get("currency"),
             payment_behavior=behavior,
+            off_session=params.get("off_session", False),
+            days_until_due=params.get("days_until_due"),
+            billing_mode=params.get("billing_mode", {}).get("type", "flexible"),
         ),
     )
 
@@ -270,7 +287,7 @@ def cancel(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     subscription["cancellation_details"] = {**subscription["cancellation_details"], **details}
     if params.get("prorate"):
         changes.give_back_unused(sandbox, subscription)
-    renewal.finish(sandbox, subscription, bill=params.get("invoice_now", False))
+    renewal.finish(sandbox, subscription, bill=params.get("invoice_now", False), at_once=True)
     return subscription
 
 
