@@ -1,0 +1,1 @@
+"""Whatever order Stripe's news come in, we end where Stripe ends."""
