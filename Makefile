@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV PYTHONHOME
 
-.PHONY: help run demo worker test check format bench migrate lock clean
+.PHONY: help run demo worker test slow check format bench migrate lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ worker: $(READY) ## Run background jobs in a process of their own
 
 test: $(READY) ## Run the whole test suite on an embedded Postgres
 	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
+
+slow: $(READY) ## Hear Stripe's news in every order up to seven events, which takes minutes
+	@CONVERGENCE_FULL=1 exec $(BIN)/python -m pytest -n 2 -s tests/convergence $(ARGS)
 
 check: $(READY) ## Run the linters, the type checker and the import contracts
 	$(BIN)/ruff check .

@@ -136,8 +136,23 @@ class Graph:
         return Step(self.number(stored), announced, came_from)
 
 
+ONCE_FOR: Mapping[str, tuple[str, ...]] = {
+    "InvoiceIssued": ("invoice_id",),
+    "InvoicePaid": ("invoice_id",),
+    "QuotaWindowOpened": ("subscription_id", "starts_at"),
+    "PaymentFailed": ("stripe_invoice_id", "attempt"),
+    "PaymentActionRequired": ("stripe_invoice_id",),
+    "PaymentRecovered": ("stripe_invoice_id",),
+    "TrialEnding": ("subscription_id", "trial_end"),
+}
+"""The cause for which each is announced once: a receipt per invoice, a notice per attempt. Any
+other is once for its whole content."""
+
+
 def named(fact: Fact, names: Mapping[str, str]) -> str:
-    """A fact by its content, with what Stripe calls the rows it is about."""
-    said = [getattr(fact, each.name) for each in fields(fact) if each.name != "organization_id"]
-    content = [names.get(str(one), "?") if isinstance(one, UUID) else one for one in said]
-    return f"{type(fact).__name__}{content}"
+    """A fact by its cause, with what Stripe calls the rows it is about."""
+    kind = type(fact).__name__
+    all_fields = [each.name for each in fields(fact) if each.name != "organization_id"]
+    said = [getattr(fact, name) for name in ONCE_FOR.get(kind, all_fields)]
+    content = [names.get(str(one), "?") if isinstance(one, UUID) else str(one) for one in said]
+    return f"{kind}({', '.join(content)})"

@@ -26,7 +26,7 @@ from tests.convergence.test_every_order import SEED
 from tests.convergence.walks import Hearing
 from tests.support.stripe_events import signature
 
-RUNS = 3
+RUNS = 2
 WORKERS = 3
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from tests.convergence.graph import Graph
 from tests.convergence.history import History, Told
 
-UNSETTLED = frozenset({"applied_ticket", "past_due_seen_at"})
-"""Columns that are means: how fresh a row is, and a guess that a real failure replaces."""
+MEANS = frozenset({"applied_ticket", "past_due_seen_at", "attempt"})
+"""Columns that serve the way: how fresh a row is, a guess that a real failure replaces, and
+which notice went out last."""
 WORKERS = 4
 
 
@@ -176,8 +177,12 @@ class Hearing:
         found: dict[str, list[dict[str, Any]]] = json.loads(self.graph.states[state].key)
         for rows in found.values():
             for row in rows:
-                for column in UNSETTLED:
+                for column in MEANS:
                     row.pop(column, None)
+                if row.get("settled_at") is not None:
+                    # A failure that is heard of after the payment is none.
+                    row.pop("first_failed_at", None)
+                    row.pop("pay_url", None)
         return json.dumps(found, sort_keys=True)
 
 
