@@ -14,6 +14,7 @@ from app.discounts import jobs as discounts
 from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
+from app.invoices import jobs as invoices
 from app.kernel.clock import Clock
 from app.notifications import jobs as notifications
 from app.payments import jobs as payments
@@ -34,6 +35,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     usage.JOBS,
     sinks.JOBS,
     budgets.JOBS,
+    invoices.JOBS,
     payments.JOBS,
     webhooks.JOBS,
     notifications.JOBS,

@@ -15,6 +15,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("usage.make_partitions", "10 3 * * *"),
     Scheduled("usage.fold_hours", "40 3 * * *"),
     Scheduled("usage.fold_all_hours", "40 4 1 * *"),
+    Scheduled("invoices.close_windows", "5 * * * *"),
     Scheduled("sinks.tell_lago", "* * * * *"),
     Scheduled("sinks.put_counters", "* * * * *"),
     Scheduled("notifications.sweep", "*/5 * * * *"),

@@ -165,6 +165,7 @@ def catalog_of(file: CatalogFile, price_ids: StripePriceIds) -> domain.Catalog:
         default_plan_key=part.default_plan,
         metrics={key: _metric(key, metric) for key, metric in part.metrics.items()},
         plans=tuple(_plan(plan, rank, currency, price_ids) for rank, plan in enumerate(part.plans)),
+        currency=currency,
     )
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.kernel.entitlements import NO_PLAN, Entitlements, LimitPolicy, MetricLimit
-from app.kernel.money import Money
+from app.kernel.money import USD, Currency, Money
 from app.kernel.periods import Period
 
 
@@ -213,6 +213,7 @@ class Catalog:
     default_plan_key: str | None
     metrics: Mapping[str, Metric]
     plans: tuple[Plan, ...]
+    currency: Currency = USD
 
     def plan(self, key: str) -> Plan | None:
         return next((plan for plan in self.plans if plan.key == key), None)

@@ -7,6 +7,7 @@ start with a development default that would be unsafe there.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -85,6 +86,18 @@ class Settings(BaseSettings):
     seller_address: str = Field("", validation_alias="ARAGORA_SELLER_ADDRESS")
     seller_email: str | None = Field(None, validation_alias="ARAGORA_SELLER_EMAIL")
     seller_tax_id: str | None = Field(None, validation_alias="ARAGORA_SELLER_TAX_ID")
+
+    seller_country: str | None = Field(
+        None, pattern=r"^[A-Z]{2}$", validation_alias="ARAGORA_SELLER_COUNTRY"
+    )
+
+    # Invoices of our own
+    tax_name: str = Field("Tax", min_length=1, validation_alias="ARAGORA_TAX_NAME")
+    tax_rate: Decimal = Field(Decimal(0), ge=0, le=1, validation_alias="ARAGORA_TAX_RATE")
+    invoice_grace_hours: int = Field(
+        24, ge=0, le=24 * 35, validation_alias="ARAGORA_INVOICE_GRACE_HOURS"
+    )
+    invoice_due_days: int = Field(14, ge=0, le=365, validation_alias="ARAGORA_INVOICE_DUE_DAYS")
 
     # Who else is told what was used
     lago_api_url: str | None = Field(None, validation_alias="LAGO_API_URL")

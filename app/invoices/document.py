@@ -14,6 +14,7 @@ from typing import TypedDict
 
 from app.kernel.money import Money
 from app.kernel.periods import Period
+from app.kernel.rates import plain
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -43,6 +44,7 @@ class Labels:
     tax: str = "Tax"
     total: str = "Total"
     balance: str = "Customer balance"
+    credit: str = "Prepaid credit"
     amount_paid: str = "Amount paid"
     amount_due: str = "Amount due"
     tax_id: str = "Tax ID"
@@ -81,6 +83,19 @@ class DocumentLine:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedAmount:
+    """A tax or a discount by its name, with its share in percent where it is one."""
+
+    name: str
+    percent: Decimal | None
+    amount: Money
+
+    @property
+    def label(self) -> str:
+        return self.name if self.percent is None else f"{self.name} {plain(self.percent)} %"
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceDocument:
     """Everything an invoice shows. Amounts are given, not worked out: the issuer decided them."""
 
@@ -98,6 +113,11 @@ class InvoiceDocument:
     discount: Money | None = None
     balance: Money | None = None
     """What the customer's balance took off the total, or put on it."""
+    credit: Money | None = None
+    """What prepaid credit took off the total."""
+    taxes: tuple[NamedAmount, ...] = ()
+    """What `tax` is made of, where that is known; `discounts` likewise."""
+    discounts: tuple[NamedAmount, ...] = ()
     issued_at: datetime | None = None
     due_at: datetime | None = None
     paid_at: datetime | None = None
@@ -215,13 +235,19 @@ def _facts(document: InvoiceDocument, currency: str) -> list[Labelled]:
 def _totals(document: InvoiceDocument) -> list[Total]:
     labels = document.labels
     rows: list[Total] = [_total(labels.subtotal, document.subtotal)]
-    if document.discount:
+    if document.discounts:
+        rows += [_total(_clean(one.label), -one.amount) for one in document.discounts]
+    elif document.discount:
         rows.append(_total(labels.discount, -document.discount))
-    if document.tax is not None:
+    if document.taxes:
+        rows += [_total(_clean(one.label), one.amount) for one in document.taxes]
+    elif document.tax is not None:
         rows.append(_total(labels.tax, document.tax))
     rows.append(_total(labels.total, document.total, strong=True))
     if document.balance:
         rows.append(_total(labels.balance, document.balance))
+    if document.credit:
+        rows.append(_total(labels.credit, -document.credit))
     rows.append(_total(labels.amount_paid, document.amount_paid))
     rows.append(_total(labels.amount_due, document.amount_due, strong=True))
     return rows

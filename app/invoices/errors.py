@@ -1,9 +1,63 @@
 """What `invoices` refuses."""
 
-from app.kernel.errors import NotFound
+from app.kernel.errors import Conflict, Malformed, NotFound
 
 
 class InvoiceNotFound(NotFound):
     """There is no such invoice."""
 
     code = "invoice_not_found"
+
+
+class WindowIssued(Conflict):
+    """That window has been billed: see the invoice. Late usage stands on the next one."""
+
+    code = "window_already_billed"
+    shown = ("invoice",)
+
+
+class InvoiceNotIssued(Conflict):
+    """The invoice is {status}; that can be done to an issued one only."""
+
+    code = "invoice_not_issued"
+    shown = ("status",)
+
+
+class InvoiceSettled(Conflict):
+    """The invoice is {status}; it cannot be voided any more."""
+
+    code = "invoice_settled"
+    shown = ("status",)
+
+
+class PaymentMismatch(Malformed):
+    """The invoice asks for {due}, and {amount} came; send both as they are."""
+
+    code = "payment_mismatch"
+    shown = ("due", "amount")
+
+
+class CreditTooLarge(Conflict):
+    """Credit notes never exceed their invoice: {left} can still be taken back."""
+
+    code = "credit_exceeds_invoice"
+    shown = ("left",)
+
+
+class NothingToCredit(Malformed):
+    """Name lines of the invoice, each with an amount of one or more."""
+
+    code = "nothing_to_credit"
+
+
+class NotYetIssuable(Conflict):
+    """Usage at cost is in US dollars, and this catalog sells in another currency: give the plan's
+    token metrics a price."""
+
+    code = "costs_in_another_currency"
+
+
+class VatIdInvalid(Malformed):
+    """That is no VAT number of the EU: its form or check digits are wrong."""
+
+    code = "vat_id_invalid"

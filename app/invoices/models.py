@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Integer, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Numeric,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import PlatformTable, TenantTable
-from app.infra.db.types import CurrencyCode, MinorUnits
+from app.infra.db.types import CurrencyCode, Exact, MinorUnits
 from app.invoices import domain
 from app.invoices.document import Party
-from app.invoices.domain import InvoiceOrigin, InvoiceStatus, Progress
+from app.invoices.domain import InvoiceOrigin, InvoiceStatus, LineKind, Progress
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
+
+Cost = Annotated[Decimal, mapped_column(Numeric(60, 30))]
+"""An exact amount: a price of twelve places times a quantity of twelve, or a part of a period."""
 
 _STATUSES = ", ".join(f"'{status.value}'" for status in InvoiceStatus)
 
@@ -34,6 +46,18 @@ class Invoice(TenantTable):
         ),
         CheckConstraint("period_start < period_end", name="period_is_forward"),
         Index(None, "status", "paid_at"),
+        # Operators name an invoice without its organization.
+        Index(None, "id"),
+        # What the run relies on: a window is billed once, whoever else is at it.
+        Index(
+            "uq_invoices_window",
+            "organization_id",
+            "period_start",
+            unique=True,
+            postgresql_where=text(
+                "origin = 'own' and billing_reason = 'usage' and status <> 'void'"
+            ),
+        ),
     )
 
     origin: Mapped[str]
@@ -68,7 +92,7 @@ class Invoice(TenantTable):
     def progress(self) -> Progress:
         return Progress(InvoiceStatus(self.status), self.attempt_count, self.amount_paid)
 
-    def to_domain(self, lines: list[InvoiceLine]) -> domain.Invoice:
+    def to_domain(self, lines: list[InvoiceLine], own: OwnInvoice | None = None) -> domain.Invoice:
         currency = Currency(self.currency)
         return domain.Invoice(
             id=self.id,
@@ -98,6 +122,7 @@ class Invoice(TenantTable):
             seller=party_from_json(self.seller),
             customer=party_from_json(self.customer),
             lines=tuple(line.to_domain(currency) for line in lines),
+            own=own.to_domain(currency) if own is not None else None,
         )
 
 
@@ -118,11 +143,23 @@ class InvoiceLine(TenantTable):
     position: Mapped[int] = mapped_column(Integer)
     stripe_line_id: Mapped[str | None]
     description: Mapped[str]
-    quantity: Mapped[int | None]
+    quantity: Mapped[Exact | None]
     amount: Mapped[MinorUnits]
     period_start: Mapped[datetime | None]
     period_end: Mapped[datetime | None]
     is_proration: Mapped[bool]
+    # Of our own lines only:
+    kind: Mapped[str | None]
+    key: Mapped[str | None]
+    """Names the charge over all documents of its window."""
+    window_start: Mapped[datetime | None]
+    unit_amount: Mapped[Exact | None]
+    exact_amount: Mapped[Cost | None]
+    """What was rounded to `amount`; none for an adjustment, which is a difference of amounts."""
+    discount: Mapped[MinorUnits] = mapped_column(default=0)
+    tax: Mapped[MinorUnits] = mapped_column(default=0)
+    trace: Mapped[dict[str, Any] | None]
+    """How `exact_amount` came about, step by step."""
 
     def to_domain(self, currency: Currency) -> domain.InvoiceLine:
         return domain.InvoiceLine(
@@ -131,6 +168,10 @@ class InvoiceLine(TenantTable):
             amount=Money(self.amount, currency),
             period=_period(self.period_start, self.period_end),
             is_proration=self.is_proration,
+            kind=LineKind(self.kind) if self.kind is not None else None,
+            unit_amount=self.unit_amount,
+            discount=Money(self.discount, currency),
+            tax=Money(self.tax, currency),
         )
 
 
@@ -142,6 +183,165 @@ class InvoiceNumberCounter(PlatformTable):
     seller: Mapped[str] = mapped_column(primary_key=True)
     year: Mapped[int] = mapped_column(Integer, primary_key=True)
     last_number: Mapped[int]
+
+
+class OwnInvoice(TenantTable):
+    """What an invoice of our own says beside what every invoice says; one row for each."""
+
+    __tablename__ = "own_invoices"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "id"],
+            ["invoices.organization_id", "invoices.id"],
+            ondelete="CASCADE",
+        ),
+        CheckConstraint("creditable >= 0", name="credit_notes_are_within_it"),
+        CheckConstraint("credit_applied >= 0", name="credit_is_not_negative"),
+    )
+
+    plan: Mapped[str]
+    catalog_version: Mapped[UUID | None]
+    with_fee: Mapped[bool]
+    at_cost: Mapped[bool]
+    rounding: Mapped[str]
+    tax_rate: Mapped[Exact | None]
+    """As an operator asked for it; none where details and settings decide."""
+    taxes: Mapped[list[Any]]
+    discounts: Mapped[list[Any]]
+    notes: Mapped[list[str]]
+    collection: Mapped[str]
+    finalize_after: Mapped[datetime] = mapped_column(index=True)
+    credit_applied: Mapped[MinorUnits] = mapped_column(default=0)
+    credit_entries: Mapped[list[Any]]
+    creditable: Mapped[MinorUnits] = mapped_column(default=0)
+    """What credit notes may still take back; nothing before it is issued."""
+
+    def to_domain(self, currency: Currency) -> domain.OwnPart:
+        return domain.OwnPart(
+            plan=self.plan,
+            collection=self.collection,
+            rounding=self.rounding,
+            taxes=tuple(_named(one, one["rate"], currency) for one in self.taxes),
+            discounts=tuple(_named(one, one["percent"], currency) for one in self.discounts),
+            notes=tuple(self.notes),
+            credit_applied=Money(self.credit_applied, currency),
+            creditable=Money(self.creditable, currency),
+            finalize_after=self.finalize_after,
+        )
+
+
+class BilledWindow(TenantTable):
+    """A window that was billed: under which terms, and how its usage looked when it was rated."""
+
+    __tablename__ = "billed_windows"
+
+    id = None  # type: ignore[assignment]
+    window_start: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-18)
+    window_end: Mapped[datetime]
+    plan: Mapped[str]
+    catalog_version: Mapped[UUID | None]
+    at_cost: Mapped[bool]
+    fingerprint: Mapped[str]
+    rated_at: Mapped[datetime]
+
+
+class BillingDetails(TenantTable):
+    """Who an organization's invoices are made out to, and how they are taxed and collected."""
+
+    __tablename__ = "billing_details"
+    __table_args__ = (
+        UniqueConstraint("organization_id"),
+        CheckConstraint("tax_rate between 0 and 1", name="tax_rate_is_a_share"),
+        CheckConstraint("collection in ('stripe', 'transfer')", name="collection_is_known"),
+    )
+
+    legal_name: Mapped[str | None]
+    address: Mapped[list[str]]
+    country: Mapped[str | None]
+    email: Mapped[str | None]
+    tax_id: Mapped[str | None]
+    tax_rate: Mapped[Exact | None]
+    collection: Mapped[str | None]
+    updated_at: Mapped[datetime]
+
+
+class CreditNote(TenantTable):
+    """A correction of an issued invoice. Never changed."""
+
+    __tablename__ = "credit_notes"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "invoice_id"], ["invoices.organization_id", "invoices.id"]
+        ),
+        UniqueConstraint("organization_id", "number"),
+        Index(None, "organization_id", "invoice_id"),
+        CheckConstraint("kind in ('correction', 'goodwill')", name="kind_is_known"),
+        CheckConstraint(
+            "settlement in ('reduction', 'credit', 'refund')", name="settlement_is_known"
+        ),
+        CheckConstraint("total = net + tax and total > 0", name="total_adds_up"),
+    )
+
+    invoice_id: Mapped[UUID]
+    number: Mapped[str]
+    kind: Mapped[str]
+    settlement: Mapped[str]
+    reason: Mapped[str]
+    currency: Mapped[CurrencyCode]
+    net: Mapped[MinorUnits]
+    tax: Mapped[MinorUnits]
+    total: Mapped[MinorUnits]
+    issued_at: Mapped[datetime]
+    refund_reference: Mapped[str | None]
+
+
+class CreditNoteLine(TenantTable):
+    """What a credit note takes back of one line."""
+
+    __tablename__ = "credit_note_lines"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "credit_note_id"],
+            ["credit_notes.organization_id", "credit_notes.id"],
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "line_id"],
+            ["invoice_lines.organization_id", "invoice_lines.id"],
+        ),
+        UniqueConstraint("organization_id", "credit_note_id", "line_id"),
+    )
+
+    credit_note_id: Mapped[UUID]
+    line_id: Mapped[UUID]
+    amount: Mapped[MinorUnits]
+    """Of the line's amount, before discount."""
+    net: Mapped[MinorUnits]
+    tax: Mapped[MinorUnits]
+
+
+class InvoicePayment(TenantTable):
+    """Money that came in for an invoice of our own."""
+
+    __tablename__ = "invoice_payments"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "invoice_id"], ["invoices.organization_id", "invoices.id"]
+        ),
+        Index(None, "organization_id", "invoice_id"),
+        CheckConstraint("amount > 0", name="amount_is_positive"),
+        CheckConstraint("method in ('stripe', 'transfer')", name="method_is_known"),
+    )
+
+    invoice_id: Mapped[UUID]
+    method: Mapped[str]
+    amount: Mapped[MinorUnits]
+    reference: Mapped[str | None]
+    received_at: Mapped[datetime]
+
+
+def _named(stored: dict[str, Any], rate: str | None, currency: Currency) -> domain.Named:
+    share = Decimal(rate) if rate is not None else None
+    return domain.Named(stored["name"], share, Money(stored["amount"], currency))
 
 
 def party_to_json(party: Party) -> dict[str, Any]:

@@ -2,18 +2,66 @@
 
 from __future__ import annotations
 
-from app.infra.http.schemas import Instant, OutputModel, prefixed_id
-from app.invoices.domain import Invoice, InvoiceLine, InvoiceOrigin, InvoiceStatus
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, EmailStr, Field
+
+from app.infra.http.schemas import (
+    DecimalString,
+    InputModel,
+    Instant,
+    InstantIn,
+    OutputModel,
+    prefixed_id,
+)
+from app.invoices.domain import (
+    Details,
+    Invoice,
+    InvoiceLine,
+    InvoiceOrigin,
+    InvoiceStatus,
+    LineKind,
+    Named,
+    Noted,
+    NoteKind,
+    NoteRequest,
+    RunReport,
+    Settlement,
+)
+from app.kernel.periods import Period, calendar_month
+from app.kernel.rates import plain
 
 InvoiceIdOnWire = prefixed_id("inv")
+TaxRateIn = Annotated[
+    Decimal, Field(ge=0, le=1, max_digits=13, decimal_places=12, examples=["0.19"])
+]
+
+MOST = 10**15
+"""Of a single payment or credit, in minor units."""
+
+
+def _whole_or_text(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else plain(value)
+    return value
+
+
+Quantity = Annotated[int | str, BeforeValidator(_whole_or_text)]
+"""A count; what is no whole number is written as a decimal text."""
 
 
 class InvoiceLineOut(OutputModel):
-    """One line."""
+    """One line. `kind` is null on Stripe's; `amount` is before `discount` and `tax`."""
 
     description: str
-    quantity: int | None
+    kind: LineKind | None
+    quantity: Quantity | None
+    unit_price: DecimalString | None
     amount: int
+    discount: int
+    tax: int
     period_start: Instant | None
     period_end: Instant | None
     proration: bool
@@ -22,12 +70,28 @@ class InvoiceLineOut(OutputModel):
     def from_domain(cls, line: InvoiceLine) -> InvoiceLineOut:
         return cls(
             description=line.description,
+            kind=line.kind,
             quantity=line.quantity,
+            unit_price=line.unit_amount,
             amount=line.amount.minor,
+            discount=line.discount.minor,
+            tax=line.tax.minor,
             period_start=line.period.start if line.period else None,
             period_end=line.period.end if line.period else None,
             proration=line.is_proration,
         )
+
+
+class NamedAmountOut(OutputModel):
+    """A tax or a discount, with its share where it is one."""
+
+    name: str
+    rate: DecimalString | None
+    amount: int
+
+    @classmethod
+    def from_domain(cls, named: Named) -> NamedAmountOut:
+        return cls(name=named.name, rate=named.rate, amount=named.amount.minor)
 
 
 class InvoiceOut(OutputModel):
@@ -61,9 +125,17 @@ class InvoiceOut(OutputModel):
     invoice_pdf: str
     hosted_invoice_url: str | None
     lines: list[InvoiceLineOut]
+    plan: str | None
+    taxes: list[NamedAmountOut]
+    discounts: list[NamedAmountOut]
+    credit_applied: int
+    notes: list[str]
+    collection: str | None
+    finalize_after: Instant | None
 
     @classmethod
     def from_domain(cls, invoice: Invoice, pdf_url: str) -> InvoiceOut:
+        own = invoice.own
         return cls(
             id=invoice.id,
             number=invoice.number,
@@ -90,4 +162,159 @@ class InvoiceOut(OutputModel):
             invoice_pdf=pdf_url,
             hosted_invoice_url=invoice.hosted_invoice_url,
             lines=[InvoiceLineOut.from_domain(line) for line in invoice.lines],
+            plan=own.plan if own else None,
+            taxes=[NamedAmountOut.from_domain(one) for one in own.taxes] if own else [],
+            discounts=[NamedAmountOut.from_domain(one) for one in own.discounts] if own else [],
+            credit_applied=own.credit_applied.minor if own else 0,
+            notes=list(own.notes) if own else [],
+            collection=own.collection if own else None,
+            finalize_after=own.finalize_after if own else None,
         )
+
+
+class GenerateIn(InputModel):
+    """Which window of whom, and at which tax rate; without one the agreed rate counts."""
+
+    organization_id: prefixed_id("org")  # type: ignore[valid-type]
+    period: Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
+    tax_rate: TaxRateIn | None = None
+
+    @property
+    def month(self) -> Period:
+        year, month = self.period.split("-")
+        return calendar_month(datetime(int(year), int(month), 1, tzinfo=UTC))
+
+
+class ReasonIn(InputModel):
+    """Why, for the audit log."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+
+
+class PaidIn(InputModel):
+    """Money that came in; without an amount all that is owed."""
+
+    amount: Annotated[int, Field(gt=0, le=MOST)] | None = None
+    reference: Annotated[str, Field(max_length=200)] | None = None
+    received_at: InstantIn | None = None
+
+
+class CreditedLineIn(InputModel):
+    """A line by its place, the first is 0, and how much of its amount; all that is left if null."""
+
+    line: Annotated[int, Field(ge=0, lt=100_000)]
+    amount: Annotated[int, Field(gt=0, le=MOST)] | None = None
+
+
+class CreditNoteIn(InputModel):
+    """What to take back. A `correction` was wrongly billed: later adjustments know. `goodwill`
+    was right and is given back all the same."""
+
+    lines: Annotated[list[CreditedLineIn], Field(min_length=1, max_length=1000)]
+    kind: NoteKind
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    settlement: Literal["credit", "refund"] = "credit"
+    refund_reference: Annotated[str, Field(max_length=200)] | None = None
+
+    def to_domain(self) -> NoteRequest:
+        return NoteRequest(
+            amounts={one.line: one.amount for one in self.lines},
+            kind=self.kind,
+            reason=self.reason,
+            settlement=Settlement(self.settlement),
+            refund_reference=self.refund_reference,
+        )
+
+
+class CreditNoteOut(OutputModel):
+    """A credit note. `settlement` says what became of the amount."""
+
+    id: prefixed_id("crn")  # type: ignore[valid-type]
+    invoice_id: InvoiceIdOnWire  # type: ignore[valid-type]
+    number: str
+    kind: NoteKind
+    settlement: Settlement
+    reason: str
+    currency: str
+    net: int
+    tax: int
+    total: int
+    issued_at: Instant
+
+    @classmethod
+    def from_domain(cls, note: Noted) -> CreditNoteOut:
+        return cls(
+            id=note.id,
+            invoice_id=note.invoice_id,
+            number=note.number,
+            kind=note.kind,
+            settlement=note.settlement,
+            reason=note.reason,
+            currency=note.total.currency,
+            net=note.net.minor,
+            tax=note.tax.minor,
+            total=note.total.minor,
+            issued_at=note.issued_at,
+        )
+
+
+class RunOut(OutputModel):
+    """What a run did."""
+
+    drafted: int
+    issued: int
+    waiting_for_prices: int
+    failed: int
+
+    @classmethod
+    def from_domain(cls, report: RunReport) -> RunOut:
+        return cls(
+            drafted=report.drafted,
+            issued=report.issued,
+            waiting_for_prices=report.waiting_for_prices,
+            failed=report.failed,
+        )
+
+
+class BillingDetailsIn(InputModel):
+    """Who invoices are made out to."""
+
+    legal_name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    address: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=6)
+    ] = []
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["DE"])] | None = None
+    email: EmailStr | None = None
+    tax_id: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+
+    def to_domain(self) -> Details:
+        return Details(
+            legal_name=self.legal_name,
+            address=tuple(self.address),
+            country=self.country,
+            email=self.email,
+            tax_id=self.tax_id,
+        )
+
+
+class BillingDetailsOut(OutputModel):
+    """`tax_rate` and `collection` are agreed with the operators."""
+
+    legal_name: str | None
+    address: list[str]
+    country: str | None
+    email: str | None
+    tax_id: str | None
+    tax_rate: DecimalString | None
+    collection: Literal["stripe", "transfer"] | None
+
+    @classmethod
+    def from_domain(cls, details: Details) -> BillingDetailsOut:
+        return cls.model_validate(details)
+
+
+class AgreementIn(InputModel):
+    """What operators decide about an organization's invoices."""
+
+    tax_rate: TaxRateIn | None = None
+    collection: Literal["stripe", "transfer"] | None = None

@@ -1,40 +1,112 @@
 """How invoices are built."""
 
+from datetime import timedelta
+
+from app.audit.service import AuditLog
+from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.invoices.document import Party
+from app.invoices.domain import CreditLedger, DiscountBook, NoCredits, NoDiscounts
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
-from app.invoices.repository import InvoiceRepository, NumberRepository, PaidRepository
+from app.invoices.repository.details import DetailsRepository
+from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.numbers import NumberRepository
+from app.invoices.repository.own import OwnInvoiceRepository
+from app.invoices.service.composing import Composer
+from app.invoices.service.correcting import CreditNotes
+from app.invoices.service.desk import InvoiceDesk
+from app.invoices.service.details import BillingDetailsService
+from app.invoices.service.issuing import Dates, InvoiceIssuing
 from app.invoices.service.mirror import InvoiceMirror
+from app.invoices.service.rating import WindowRating
 from app.invoices.service.reading import InvoiceService
+from app.invoices.service.running import InvoiceRun
 from app.invoices.service.spending import PaidSpend
+from app.invoices.service.terms import WindowTerms
+from app.invoices.taxation import Seller
 from app.kernel.clock import Clock
 from app.kernel.settling import SpendReader
 from app.organizations.service import OrganizationService
+from app.organizations.service.held import HeldPlans
+from app.subscriptions.service.coverage import SubscriptionCoverage
+from app.usage.service.closing import UsageClosing
 
 
 def register(services: Services) -> None:
     work = services[UnitOfWork]
+    clock: Clock = services[Clock]  # type: ignore[type-abstract]
+    settings, organizations = services[Settings], services[OrganizationService]
     invoices = InvoiceRepository(work)
     press = Press()
     services[Lifecycle].add(press.open, press.close)
-    services.add(
-        InvoiceMirror,
-        InvoiceMirror(
-            work,
-            invoices,
-            services[OrganizationService],
-            seller_of(services[Settings]),
-            services[Clock],  # type: ignore[type-abstract]
-        ),
-    )
+    seller = seller_of(settings)
+    services.add(InvoiceMirror, InvoiceMirror(work, invoices, organizations, seller, clock))
     services.add(InvoiceService, InvoiceService(work, invoices, press))
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))
-    paid = PaidSpend(work, PaidRepository(work))
-    services.add(SpendReader, paid)  # type: ignore[type-abstract]
+    services.add(
+        BillingDetailsService,
+        BillingDetailsService(work, DetailsRepository(work), services[AuditLog], clock),
+    )
+    _own(services, work, clock, seller)
+
+
+def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> None:
+    """What this service issues itself."""
+    settings, audit = services[Settings], services[AuditLog]
+    catalogs, numbers = services[CatalogService], services[InvoiceNumbers]
+    credits: CreditLedger = (
+        services[CreditLedger] if CreditLedger in services else NoCredits()  # type: ignore[type-abstract]
+    )
+    discounts: DiscountBook = (
+        services[DiscountBook] if DiscountBook in services else NoDiscounts()  # type: ignore[type-abstract]
+    )
+    invoices, own = InvoiceRepository(work), OwnInvoiceRepository(work)
+    services.add(SpendReader, PaidSpend(work, own))  # type: ignore[type-abstract]
+    dates = Dates(
+        grace=timedelta(hours=settings.invoice_grace_hours),
+        due=timedelta(days=settings.invoice_due_days),
+    )
+    rating = WindowRating(work, own, services[UsageClosing], catalogs)
+    composer = Composer(
+        work,
+        own,
+        services[BillingDetailsService],
+        services[OrganizationService],
+        discounts,
+        Seller(settings.seller_country, settings.tax_name, settings.tax_rate),
+    )
+    issuing = services.add(
+        InvoiceIssuing,
+        InvoiceIssuing(
+            work,
+            invoices,
+            own,
+            rating,
+            composer,
+            numbers,
+            credits,
+            discounts,
+            audit,
+            clock,
+            seller,
+            dates,
+        ),
+    )
+    held, coverage = services[HeldPlans], services[SubscriptionCoverage]
+    terms = WindowTerms(work, held, coverage, catalogs)
+    services.add(
+        InvoiceDesk,
+        InvoiceDesk(work, invoices, own, terms, issuing, credits, discounts, audit, clock),
+    )
+    services.add(InvoiceRun, InvoiceRun(work, own, held, coverage, terms, issuing, clock, dates))
+    services.add(
+        CreditNotes,
+        CreditNotes(work, own, issuing, numbers, credits, audit, clock, seller.name),
+    )
 
 
 def seller_of(settings: Settings) -> Party:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
 from typing import Self
 
 # ISO 4217 minor digits where they are not two.
@@ -33,6 +34,10 @@ _DIGITS = {
     ),
     **dict.fromkeys(["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"], 3),
 }
+
+
+# A quotient of 60 digits must not be rounded on its way to being rounded.
+_WIDE = Context(prec=100)
 
 
 class Currency(str):
@@ -80,8 +85,8 @@ class Money:
 
         The one crossing from working figures to money; call it once a line (rule 6).
         """
-        scaled = amount.scaleb(currency.digits)
-        return cls(int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP)), currency)
+        scaled = amount.scaleb(currency.digits, _WIDE)
+        return cls(int(scaled.quantize(Decimal(1), ROUND_HALF_UP, _WIDE)), currency)
 
     @property
     def major(self) -> Decimal:
@@ -119,10 +124,10 @@ class Money:
             raise ValueError("an amount is split among at least one")
         if any(weight < 0 for weight in weights):
             raise ValueError("weights are not negative")
-        parts = [Decimal(weight) for weight in weights]
-        total = sum(parts, Decimal(0))
+        parts = [Fraction(weight) for weight in weights]
+        total = sum(parts, Fraction(0))
         if total == 0:
-            parts, total = [Decimal(1)] * len(parts), Decimal(len(parts))
+            parts, total = [Fraction(1)] * len(parts), Fraction(len(parts))
         sign = -1 if self.minor < 0 else 1
         whole = abs(self.minor)
         exact = [whole * part / total for part in parts]

@@ -209,6 +209,58 @@ def current_window(window: Period | None, at: datetime) -> Period:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldWindow:
+    """A stretch of time in which an organization held a plan, and counted its quota once."""
+
+    period: Period
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An organization with the paid windows it is through with, newest first."""
+
+    organization: Organization
+    past: tuple[HeldWindow, ...]
+
+    @property
+    def windows(self) -> QuotaWindows:
+        return QuotaWindows(
+            self.organization.entitlements.window, tuple(held.period for held in self.past)
+        )
+
+    def closed(self, since: datetime, now: datetime) -> list[HeldWindow]:
+        """Windows that ended after *since* and not after *now*, oldest first.
+
+        Of time without a paid window that is the calendar month, as far as it was free, under the
+        plan of today.
+        """
+        found = [held for held in self.past if since < held.period.end <= now]
+        if self.organization.entitlements.window is None:
+            month = calendar_month(now).start
+            free = self.windows.around(month - timedelta(microseconds=1))
+            born = self.organization.created_at
+            starts = {held.period.start for held in self.past}
+            is_free = free.end == month and free.start not in starts
+            if is_free and since < free.end and born < free.end:
+                found.append(HeldWindow(free, self.organization.entitlements.plan))
+        return sorted(found, key=lambda held: held.period.start)
+
+    def of_month(self, month: Period) -> HeldWindow:
+        """The window that starts in *month*, the last of several; else the free part of it."""
+        current = self.organization.entitlements.window
+        plan = self.organization.entitlements.plan
+        paid = [*self.past, *([HeldWindow(current, plan)] if current is not None else [])]
+        inside = [held for held in paid if held.period.start in month]
+        if inside:
+            return max(inside, key=lambda held: held.period.start)
+        covering = [held for held in paid if month.start in held.period]
+        if covering:
+            return covering[0]
+        return HeldWindow(month, plan)
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaWindows:
     """The window that counts now, and paid ones that are over, which do not overlap.
 

@@ -14,12 +14,14 @@ from app.organizations.repository import (
     OrganizationRepository,
     QuotaWindowRepository,
 )
+from app.organizations.repository_held import HeldRepository
 from app.organizations.service import (
     InviteService,
     MemberService,
     OrganizationService,
     OverviewService,
 )
+from app.organizations.service.held import HeldPlans
 from app.users.service import UserService
 
 
@@ -44,7 +46,7 @@ def register(services: Services) -> None:
             clock,
         ),
     )
-
+    services.add(HeldPlans, HeldPlans(work, HeldRepository(work)))
     services.add(
         MemberService,
         MemberService(work, organizations, members, users, audit, signals, clock),

@@ -18,6 +18,7 @@ from app.subscriptions.repository import (
     RegistrationRepository,
     SubscriptionRepository,
 )
+from app.subscriptions.repository_coverage import CoverageRepository
 from app.subscriptions.repository_known import KnownRepository
 from app.subscriptions.service import (
     ChangeService,
@@ -28,6 +29,7 @@ from app.subscriptions.service import (
 )
 from app.subscriptions.service.access import AccessReview
 from app.subscriptions.service.collecting import Collecting
+from app.subscriptions.service.coverage import SubscriptionCoverage
 from app.subscriptions.service.holdings import Holdings
 from app.subscriptions.service.known import KnownAtStripe
 
@@ -61,6 +63,7 @@ def register(services: Services) -> None:
         ChangeService,
         ChangeService(work, ChangeRepository(work), rows, mirror, catalogs, stripe, audit, clock),
     )
+    services.add(SubscriptionCoverage, SubscriptionCoverage(work, CoverageRepository(work)))
     holdings = Holdings(services[URL])
     services.add(
         SubscriptionService,

@@ -12,7 +12,7 @@ from app.invoices.document import Party
 from app.invoices.domain import InvoiceOrigin, InvoiceStatus, Progress
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.models import Invoice, InvoiceLine, party_to_json
-from app.invoices.repository import InvoiceRepository
+from app.invoices.repository.invoices import InvoiceRepository
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, id_at, new_id
 from app.organizations.service import OrganizationService

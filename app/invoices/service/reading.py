@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.document import DocumentLine, InvoiceDocument
-from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus
+from app.invoices.document import DocumentLine, InvoiceDocument, NamedAmount
+from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, Named
 from app.invoices.html import render_html
 from app.invoices.pdf import Press
-from app.invoices.repository import InvoiceRepository
+from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.table import render_csv
 from app.kernel.ids import OrganizationId, encode_id
 from app.kernel.pages import Page, PageRequest
+from app.kernel.rates import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class InvoiceService:
 
 def document_of(invoice: Invoice) -> InvoiceDocument:
     """The invoice as its readers see it. A draft has no number yet and goes by its id."""
+    own = invoice.own
     return InvoiceDocument(
         number=invoice.number or encode_id("inv", invoice.id),
         status=invoice.status.value,
@@ -86,7 +89,11 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         discount=invoice.discount or None,
         tax=invoice.tax,
         total=invoice.total,
-        balance=invoice.amount_due - invoice.total,
+        balance=invoice.amount_due - invoice.total if own is None else None,
+        credit=own.credit_applied if own is not None else None,
+        taxes=_shares(own.taxes) if own is not None else (),
+        discounts=_shares(own.discounts, already_percent=True) if own is not None else (),
+        notes=own.notes if own is not None else (),
         amount_paid=invoice.amount_paid,
         amount_due=invoice.still_owed,
         created_at=invoice.created_at,
@@ -98,19 +105,33 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
     )
 
 
+def _shares(named: Sequence[Named], *, already_percent: bool = False) -> tuple[NamedAmount, ...]:
+    return tuple(
+        NamedAmount(
+            one.name,
+            one.rate if one.rate is None or already_percent else one.rate * 100,
+            one.amount,
+        )
+        for one in named
+    )
+
+
 def _line(line: InvoiceLine) -> DocumentLine:
     return DocumentLine(
         description=line.description,
         amount=line.amount,
-        quantity=Decimal(line.quantity) if line.quantity is not None else None,
+        quantity=Decimal(plain(line.quantity)) if line.quantity is not None else None,
         unit_price=_unit_price(line),
         period=line.period,
     )
 
 
 def _unit_price(line: InvoiceLine) -> Decimal | None:
-    """What one of them cost, where that is a whole number of minor units; tiers have no such."""
+    """What one of them cost, where that is said or a whole number of minor units; tiers have no
+    such."""
+    if line.kind is not None:
+        return Decimal(plain(line.unit_amount)) if line.unit_amount is not None else None
     if not line.quantity or line.amount.minor % line.quantity:
         return None
     minor = line.amount.minor // line.quantity
-    return Decimal(minor).scaleb(-line.amount.currency.digits)
+    return minor.scaleb(-line.amount.currency.digits)

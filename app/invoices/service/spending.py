@@ -1,21 +1,21 @@
-"""What organizations have paid so far; fulfils the `SpendReader` of discounts."""
+"""What organizations have paid so far, for volume discounts."""
 
 from __future__ import annotations
 
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.repository import PaidRepository
+from app.invoices.repository.own import OwnInvoiceRepository
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 
 
 class PaidSpend:
-    """Sums over paid invoices of either origin."""
+    """Adds up paid invoices of either origin, net of tax and of credit notes."""
 
-    def __init__(self, work: UnitOfWork, paid: PaidRepository) -> None:
+    def __init__(self, work: UnitOfWork, own: OwnInvoiceRepository) -> None:
         self._work = work
-        self._paid = paid
+        self._own = own
 
     async def paid_net(self, organization_id: OrganizationId, currency: Currency) -> Money:
-        """What was paid on invoices, net of tax (rule 8)."""
+        """Joins the unit around it."""
         async with self._work.begin(organization_id):
-            return Money(await self._paid.sum_net(organization_id, currency), currency)
+            return Money(await self._own.net_paid(organization_id, currency), currency)

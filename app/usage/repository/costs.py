@@ -56,6 +56,27 @@ select dimension, value, events, quantity, tokens_in, tokens_out, cached_tokens,
 from ranked where place <= :most order by dimension, value
 """
 
+_FINGERPRINTS = """
+select coalesce(md5(string_agg(concat_ws('|', event_type, provider, model, events, quantity,
+        tokens_in, tokens_out, cached_tokens, cost_usd, unpriced), chr(10)
+    order by event_type, provider, model)), '')
+from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
+    with ordinality as p (starts_at, ends_at, place)
+left join lateral (
+    select event_type, provider, model, sum(events) as events,
+        trim_scale(sum(quantity)) as quantity, sum(tokens_in) as tokens_in,
+        sum(tokens_out) as tokens_out, sum(cached_tokens) as cached_tokens,
+        trim_scale(sum(cost_usd)) as cost_usd, sum(unpriced) as unpriced
+    from usage_hourly
+    where organization_id = :organization_id
+        and hour >= date_trunc('day', p.starts_at, 'UTC')
+        and hour < date_trunc('day', p.ends_at - interval '1 us', 'UTC') + interval '1 day'
+    group by event_type, provider, model
+    having sum(events) <> 0
+) as sums on true
+group by place order by place
+"""
+
 _NO_DAY = date(1970, 1, 1)
 
 CachedTokens = tuple[datetime, str, str, int]
@@ -145,6 +166,20 @@ class CostRepository(Repository):
             return None
         p50, p95, p99 = (Decimal(str(round(value, 3))) for value in row[2:])
         return Latency(int(row[0]), row[1].astimezone(UTC), p50, p95, p99)
+
+    async def fingerprints(
+        self, organization_id: OrganizationId, periods: Sequence[Period]
+    ) -> list[str]:
+        """A digest of the rollups of each period's whole days, in one statement."""
+        rows = await self.session.scalars(
+            text(_FINGERPRINTS),
+            {
+                "organization_id": organization_id,
+                "starts": [period.start for period in periods],
+                "ends": [period.end for period in periods],
+            },
+        )
+        return list(rows)
 
     async def closing(
         self, organization_id: OrganizationId, since: datetime, until: datetime

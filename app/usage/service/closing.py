@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from app.catalog.service import CatalogService
@@ -11,39 +10,11 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.ids import OrganizationId
 from app.kernel.periods import Period
 from app.pricing.domain import Tokens
+from app.usage.closed import ClosedLine, ClosedUsage
 from app.usage.domain import Meters
 from app.usage.errors import UsageUnpriced
 from app.usage.repository.costs import CostRepository
 from app.usage.service.archive import ArchivedMonths
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedLine:
-    """What one metric's events of one model add up to; provider and model are `''` for none."""
-
-    metric: str
-    provider: str
-    model: str
-    events: int
-    quantity: Decimal
-    tokens: Tokens
-    cost_usd: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedUsage:
-    """A period's usage for rating. Voided events are in none of it."""
-
-    period: Period
-    lines: Sequence[ClosedLine]
-
-    @property
-    def cost_usd(self) -> Decimal:
-        return sum((line.cost_usd for line in self.lines), Decimal(0))
-
-    def quantity(self, metric: str) -> Decimal:
-        """What events of *metric* add up to."""
-        return sum((line.quantity for line in self.lines if line.metric == metric), Decimal(0))
 
 
 class UsageClosing:
@@ -104,6 +75,17 @@ class UsageClosing:
                 ],
             )
         return ClosedUsage(period, lines)
+
+    async def fingerprints(
+        self, organization_id: OrganizationId, periods: Sequence[Period]
+    ) -> list[str]:
+        """A digest of each period's usage, from rollups of its whole days.
+
+        It changes whenever events of the period are added, voided or priced. A change on the days
+        at the ends may lie outside of the period: then nothing in it moved, and rating says so.
+        """
+        async with self._work.begin(organization_id):
+            return await self._costs.fingerprints(organization_id, periods)
 
     def _metric(self, event_type: str) -> str:
         """The catalog's name for it; a type that the catalog has dropped keeps its own."""

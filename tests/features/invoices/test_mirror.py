@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,8 @@ from app.invoices.models import Invoice as InvoiceRow
 from app.invoices.models import InvoiceLine as LineRow
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
-from app.invoices.repository import InvoiceRepository, NumberRepository
+from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.numbers import NumberRepository
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.reading import InvoiceService
 from app.kernel.clock import ManualClock
@@ -119,7 +121,7 @@ async def test_what_stripe_says_is_kept_with_its_lines(
     (line,) = kept.lines
     assert (line.description, line.quantity, line.amount.minor, line.period) == (
         told.lines[0].description,
-        1,
+        Decimal(1),
         29900,
         NOVEMBER,
     )

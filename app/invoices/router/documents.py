@@ -36,7 +36,7 @@ async def list_invoices(
 ) -> PageOut[InvoiceOut]:
     """Invoices of your organization, newest first, optionally of one status."""
     page = await invoices.list(principal.organization, paging, status=status)
-    return PageOut.of(page, lambda invoice: _shown(request, invoice))
+    return PageOut.of(page, lambda invoice: shown(request, invoice))
 
 
 @router.get("/{invoice_id}", response_model=InvoiceOut)
@@ -44,7 +44,7 @@ async def get_invoice(
     request: Request, principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
 ) -> InvoiceOut:
     """One invoice with its lines."""
-    return _shown(request, await invoices.get(principal.organization, invoice_id))
+    return shown(request, await invoices.get(principal.organization, invoice_id))
 
 
 @router.get(
@@ -88,7 +88,8 @@ async def get_invoice_csv(
     return _file(printed.content, "text/csv", f"{printed.number}.csv")
 
 
-def _shown(request: Request, invoice: Invoice) -> InvoiceOut:
+def shown(request: Request, invoice: Invoice) -> InvoiceOut:
+    """The invoice as the API shows it, with the address of its PDF."""
     return InvoiceOut.from_domain(invoice, pdf_url(request.app.state.services, invoice))
 
 

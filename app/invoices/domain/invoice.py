@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
 from app.invoices.document import Party
+from app.invoices.domain.charging import LineKind
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Money
 from app.kernel.periods import Period
@@ -78,10 +80,40 @@ class InvoiceLine:
     """One line as it was billed."""
 
     description: str
-    quantity: int | None
+    quantity: Decimal | None
     amount: Money
     period: Period | None
     is_proration: bool
+    kind: LineKind | None
+    """None on a mirrored line."""
+    unit_amount: Decimal | None
+    discount: Money
+    tax: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A tax or a discount as a document shows it."""
+
+    name: str
+    rate: Decimal | None
+    """The share, of a tax or a discount that is one."""
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPart:
+    """What an invoice of our own says beside."""
+
+    plan: str
+    collection: str
+    rounding: str
+    taxes: tuple[Named, ...]
+    discounts: tuple[Named, ...]
+    notes: tuple[str, ...]
+    credit_applied: Money
+    creditable: Money
+    finalize_after: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +147,8 @@ class Invoice:
     seller: Party
     customer: Party
     lines: tuple[InvoiceLine, ...]
+    own: OwnPart | None = None
+    """None for a mirrored one."""
 
     @property
     def is_paid(self) -> bool:

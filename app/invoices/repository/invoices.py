@@ -1,4 +1,4 @@
-"""Invoices in and out."""
+"""Invoices of either origin, with their lines."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
 from app.invoices import domain
 from app.invoices.domain import InvoiceStatus
 from app.invoices.errors import InvoiceNotFound
-from app.invoices.models import Invoice, InvoiceLine, InvoiceNumberCounter
+from app.invoices.models import Invoice, InvoiceLine, OwnInvoice
 from app.kernel.ids import OrganizationId
-from app.kernel.money import Currency
 from app.kernel.pages import Page, PageRequest
 
 
@@ -74,7 +73,8 @@ class InvoiceRepository(Repository):
         if found is None:
             raise InvoiceNotFound
         lines = await self._lines(organization_id, [invoice_id])
-        return found.to_domain(lines[invoice_id])
+        own = await self._own(organization_id, [invoice_id])
+        return found.to_domain(lines[invoice_id], own.get(invoice_id))
 
     async def find_for_operators(self, invoice_id: UUID) -> domain.Invoice | None:
         query = select(Invoice).where(Invoice.id == invoice_id)
@@ -91,8 +91,20 @@ class InvoiceRepository(Repository):
         if status is not None:
             query = query.where(Invoice.status == status.value)
         page = await self.page(query, request, Invoice.id, lambda invoice: invoice.id)
-        lines = await self._lines(organization_id, [invoice.id for invoice in page.items])
-        return page.map(lambda invoice: invoice.to_domain(lines[invoice.id]))
+        ids = [invoice.id for invoice in page.items]
+        lines = await self._lines(organization_id, ids)
+        own = await self._own(organization_id, ids)
+        return page.map(lambda row: row.to_domain(lines[row.id], own.get(row.id)))
+
+    async def _own(
+        self, organization_id: OrganizationId, invoice_ids: Sequence[UUID]
+    ) -> dict[UUID, OwnInvoice]:
+        found = await self.session.scalars(
+            select(OwnInvoice).where(
+                OwnInvoice.organization_id == organization_id, OwnInvoice.id.in_(invoice_ids)
+            )
+        )
+        return {row.id: row for row in found}
 
     async def _lines(
         self, organization_id: OrganizationId, invoice_ids: Sequence[UUID]
@@ -109,37 +121,3 @@ class InvoiceRepository(Repository):
         for line in found:
             grouped[line.invoice_id].append(line)
         return grouped
-
-
-class NumberRepository(Repository):
-    """The counters behind our own invoice numbers."""
-
-    platform = True
-
-    async def claim_next(self, seller: str, year: int) -> int:
-        """The next number of *seller* in *year*; its counter stays locked until the unit ends."""
-        counter = insert(InvoiceNumberCounter).values(seller=seller, year=year, last_number=1)
-        taken: int | None = await self.session.scalar(
-            counter.on_conflict_do_update(
-                index_elements=[InvoiceNumberCounter.seller, InvoiceNumberCounter.year],
-                set_={"last_number": InvoiceNumberCounter.last_number + 1},
-            ).returning(InvoiceNumberCounter.last_number)
-        )
-        if taken is None:
-            raise LookupError("the counter gave no number")
-        return taken
-
-
-class PaidRepository(Repository):
-    """What was paid, summed."""
-
-    async def sum_net(self, organization_id: OrganizationId, currency: Currency) -> int:
-        """The totals of paid invoices without their tax, in minor units."""
-        found = await self.session.scalar(
-            select(func.coalesce(func.sum(Invoice.total - Invoice.tax), 0)).where(
-                Invoice.organization_id == organization_id,
-                Invoice.currency == str(currency),
-                Invoice.status == InvoiceStatus.PAID.value,
-            )
-        )
-        return int(found or 0)

@@ -1,0 +1,271 @@
+"""What a plan asks for a window: its fee, its metered use, what was committed to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+from app.catalog.domain import (
+    Aggregation,
+    Catalog,
+    Interval,
+    Measure,
+    MeteredPrice,
+    Metric,
+    Plan,
+)
+from app.kernel.entitlements import LimitPolicy
+from app.kernel.money import USD, Currency
+from app.kernel.periods import Period, plus_months
+from app.kernel.rates import EXACT, plain
+from app.rating.domain import (
+    ANY,
+    Dimension,
+    Rated,
+    Terms,
+    Usage,
+    charge,
+    charge_dimensions,
+    prorated,
+    true_up,
+)
+from app.usage.closed import ClosedLine
+
+_TOKENS = {Measure.TOKENS, Measure.TOKENS_IN, Measure.TOKENS_OUT}
+
+
+class LineKind(StrEnum):
+    """What a line is for."""
+
+    FEE = "fee"
+    USAGE = "usage"
+    TRUE_UP = "true_up"
+    ADJUSTMENT = "adjustment"
+
+
+class CostsAreInDollars(ValueError):
+    """Usage at cost is in US dollars; this document is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An exact amount and what it is for. `key` names it over all drafts of its window."""
+
+    kind: LineKind
+    key: str
+    description: str
+    amount: Decimal
+    quantity: Decimal | None = None
+    unit_amount: Decimal | None = None
+    rated: Rated | None = None
+
+
+def bills_usage(plan: Plan) -> bool:
+    """Whether usage under *plan* is billed by us, in whole or in part."""
+    return (
+        any(_is_ours(item) for item in plan.metered)
+        or plan.commitment is not None
+        or _bills_at_cost(plan)
+    )
+
+
+def charges_of(
+    plan: Plan | None,
+    catalog: Catalog,
+    lines: Sequence[ClosedLine],
+    period: Period,
+    *,
+    with_fee: bool,
+    at_cost: bool = False,
+) -> list[Charge]:
+    """The charges of one window, in the order of the document.
+
+    *with_fee* where nobody else bills the plan itself. *at_cost* bills LLM usage at what it cost
+    even where the plan does not say so.
+    """
+    found: list[Charge] = []
+    if plan is not None and with_fee:
+        found += _fee(plan, period)
+    for item in plan.metered if plan is not None else ():
+        if plan is not None and _is_ours(item):
+            found += _metered(plan, item, catalog.metrics[item.metric], catalog.metrics, lines)
+    if plan is None or _bills_at_cost(plan) or (at_cost and not plan.metered):
+        found += _costs(lines, catalog.currency)
+    if plan is not None and plan.commitment is not None:
+        with localcontext(EXACT):
+            spent = sum((one.amount for one in found if one.kind is LineKind.USAGE), Decimal(0))
+        missing = true_up(plan.commitment, spent)
+        if missing:
+            found.append(
+                Charge(
+                    LineKind.TRUE_UP,
+                    "true_up",
+                    f"Up to the committed {plain(plan.commitment)}",
+                    missing,
+                )
+            )
+    return found
+
+
+def _is_ours(item: MeteredPrice) -> bool:
+    return item.price is not None and item.stripe_price_id is None
+
+
+def _bills_at_cost(plan: Plan) -> bool:
+    """Tokens that are metered without a price of ours and without one of Stripe's cost what the
+    model's provider charges."""
+    metered = [item for item in plan.metered if item.metric.startswith("tokens")]
+    return bool(metered) and all(
+        item.price is None and item.stripe_price_id is None for item in metered
+    )
+
+
+def _fee(plan: Plan, period: Period) -> list[Charge]:
+    price = plan.price(Interval.MONTH)
+    if price is None or not price.money:
+        return []
+    whole = Period(period.start, plus_months(period.start, 1))
+    part = Period(period.start, min(period.end, whole.end))
+    amount = price.money.major
+    if part != whole:
+        amount = prorated(amount, part, whole)
+    return [Charge(LineKind.FEE, "fee", f"{plan.name} plan", amount, Decimal(1))]
+
+
+def _metered(
+    plan: Plan,
+    item: MeteredPrice,
+    metric: Metric,
+    metrics: Mapping[str, Metric],
+    lines: Sequence[ClosedLine],
+) -> list[Charge]:
+    if item.price is None:
+        return []
+    included = item.included
+    limit = plan.limits.get(item.metric)
+    if limit is not None and limit.policy is LimitPolicy.OVERAGE:
+        if limit.limit is None:
+            return []
+        included = max(included, limit.limit)
+    terms = Terms(item.price, included, item.minimum_spend, item.maximum_spend)
+    counted = [line for line in lines if _counts(metric, line, metrics)]
+    name = metric.key.replace("_", " ").capitalize()
+    if item.dimensions:
+        rated = charge_dimensions(terms, item.dimensions, _by_dimension(metric, counted))
+        return [
+            _usage(f"metric:{metric.key}:{'/'.join(key)}", f"{name}{_of(key)}", each)
+            for key, each in rated.items()
+        ]
+    used = sum((_figure(metric, line) for line in counted), Usage())
+    beyond = f" beyond {plain(included)} included" if included else ""
+    rated_whole = charge(terms, used)
+    if not rated_whole.amount and not used.quantity:
+        return []
+    billable = max(used.quantity - included, Decimal(0))
+    return [_usage(f"metric:{metric.key}", f"{name}{beyond}", rated_whole, billable)]
+
+
+def _usage(key: str, description: str, rated: Rated, quantity: Decimal | None = None) -> Charge:
+    units = sum((step.units for step in rated.steps), Decimal(0))
+    return Charge(
+        LineKind.USAGE,
+        key,
+        description,
+        rated.amount,
+        units if quantity is None else quantity,
+        rated.unit_amount,
+        rated,
+    )
+
+
+def _of(dimension: Dimension) -> str:
+    provider, model, role = dimension
+    if not any(dimension):
+        return ", minimum or maximum spend"
+    named = "/".join(part for part in (provider, model) if part)
+    return "".join(f", {part.replace('_', ' ')}" for part in (named, role) if part not in ("", ANY))
+
+
+def _counts(metric: Metric, line: ClosedLine, metrics: Mapping[str, Metric]) -> bool:
+    if metric.counts_every_event or line.metric == metric.key or line.metric in metric.counts:
+        return True
+    # A type that two metrics share is named after one of them.
+    other = metrics.get(line.metric)
+    return (
+        other is not None
+        and metric.event_type is not None
+        and (other.event_type == metric.event_type)
+    )
+
+
+def _figure(metric: Metric, line: ClosedLine) -> Usage:
+    match metric.measure:
+        case Measure.TOKENS:
+            amount = Decimal(line.tokens.total_input + line.tokens.output)
+        case Measure.TOKENS_IN:
+            amount = Decimal(line.tokens.total_input)
+        case Measure.TOKENS_OUT:
+            amount = Decimal(line.tokens.output)
+        case Measure.QUANTITY if metric.aggregation is Aggregation.COUNT:
+            amount = Decimal(line.events)
+        case Measure.QUANTITY:
+            amount = line.quantity
+    return Usage(amount, line.events)
+
+
+def _by_dimension(metric: Metric, lines: Sequence[ClosedLine]) -> dict[Dimension, Usage]:
+    found: dict[Dimension, Usage] = {}
+    for line in lines:
+        for role, amount in _roles(metric, line).items():
+            if amount:
+                key = (line.provider, line.model, role)
+                found[key] = found.get(key, Usage()) + Usage(Decimal(amount), line.events)
+    return found
+
+
+def _roles(metric: Metric, line: ClosedLine) -> dict[str, Decimal | int]:
+    if metric.measure not in _TOKENS:
+        return {"": _figure(metric, line).quantity}
+    tokens = line.tokens
+    read = {
+        "input": tokens.input,
+        "cache_read": tokens.cache_read,
+        "cache_write": tokens.cache_write,
+    }
+    written = {"output": tokens.output}
+    match metric.measure:
+        case Measure.TOKENS_IN:
+            return dict(read)
+        case Measure.TOKENS_OUT:
+            return dict(written)
+        case _:
+            return {**read, **written}
+
+
+def _costs(lines: Sequence[ClosedLine], currency: Currency) -> list[Charge]:
+    """One line a model, at what its events cost."""
+    by_model: dict[tuple[str, str], list[ClosedLine]] = {}
+    for line in lines:
+        if line.cost_usd:
+            by_model.setdefault((line.provider, line.model), []).append(line)
+    if by_model and currency != USD:
+        raise CostsAreInDollars
+    found: list[Charge] = []
+    for (provider, model), used in sorted(by_model.items()):
+        read = sum(line.tokens.total_input for line in used)
+        written = sum(line.tokens.output for line in used)
+        named = "/".join(part for part in (provider, model) if part) or "Other usage"
+        with localcontext(EXACT):
+            amount = sum((line.cost_usd for line in used), Decimal(0))
+        found.append(
+            Charge(
+                LineKind.USAGE,
+                f"cost:{provider}/{model}",
+                f"{named}: {read:,} tokens in, {written:,} out",
+                amount,
+                Decimal(read + written) or None,
+            )
+        )
+    return found

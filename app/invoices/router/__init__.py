@@ -1,0 +1,10 @@
+"""The HTTP side of invoices."""
+
+from fastapi import APIRouter
+
+from app.invoices.router import details, documents, operators
+
+router = APIRouter()
+router.include_router(details.router)
+router.include_router(documents.router)
+router.include_router(operators.router)

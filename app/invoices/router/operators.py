@@ -1,0 +1,128 @@
+"""Operators at work on invoices of our own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+
+from app.infra.http.idempotency import IdempotentRoute
+from app.infra.http.principal import CurrentOperator
+from app.infra.http.provide import provide
+from app.infra.http.schemas import prefixed_id
+from app.invoices.router.documents import shown
+from app.invoices.schemas import (
+    AgreementIn,
+    BillingDetailsOut,
+    CreditNoteIn,
+    CreditNoteOut,
+    GenerateIn,
+    InvoiceIdOnWire,
+    InvoiceOut,
+    PaidIn,
+    ReasonIn,
+    RunOut,
+)
+from app.invoices.service.correcting import CreditNotes
+from app.invoices.service.desk import InvoiceDesk
+from app.invoices.service.details import BillingDetailsService
+from app.invoices.service.running import InvoiceRun
+from app.kernel.ids import OrganizationId
+
+router = APIRouter(prefix="/admin", tags=["admin"], route_class=IdempotentRoute)
+
+Desk = Annotated[InvoiceDesk, provide(InvoiceDesk)]
+OrganizationIdOnWire = prefixed_id("org")
+
+
+@router.post("/invoices/generate", response_model=InvoiceOut, status_code=201)
+async def generate_invoice(
+    request: Request, operator: CurrentOperator, desk: Desk, body: GenerateIn
+) -> InvoiceOut:
+    """A draft of an organization's window that starts in the month, with its usage as of now.
+
+    Without a paid window the month itself. What the plan has no price for is billed at what it
+    cost. Asking again brings the draft up to date; once it is issued the answer is 409
+    `window_already_billed`. 409 `usage_unpriced` while any of the usage waits for a price.
+    """
+    owner = OrganizationId(body.organization_id)
+    return shown(request, await desk.generate(owner, body.month, body.tax_rate))
+
+
+@router.post("/invoices/run", response_model=RunOut)
+async def run_invoices(
+    operator: CurrentOperator, run: Annotated[InvoiceRun, provide(InvoiceRun)]
+) -> RunOut:
+    """Close every window that has ended, as the hourly job does: draft it, and issue it once its
+    grace is over. Running it again changes nothing."""
+    return RunOut.from_domain(await run.close())
+
+
+@router.post("/invoices/{invoice_id}/finalize", response_model=InvoiceOut)
+async def finalize_invoice(
+    request: Request, operator: CurrentOperator, desk: Desk, invoice_id: InvoiceIdOnWire
+) -> InvoiceOut:
+    """Issue a draft now: rated once more, numbered, credit applied. From then on it never changes.
+
+    Usage that arrives later stands on the next invoice as an adjustment. An issued invoice is
+    answered as it is.
+    """
+    return shown(request, await desk.finalize(invoice_id))
+
+
+@router.post("/invoices/{invoice_id}/void", response_model=InvoiceOut)
+async def void_invoice(
+    request: Request,
+    operator: CurrentOperator,
+    desk: Desk,
+    invoice_id: InvoiceIdOnWire,
+    body: ReasonIn | None = None,
+) -> InvoiceOut:
+    """Declare that nothing is owed on it. Credit goes back, and the window can be generated again.
+
+    409 `invoice_settled` once money came in or a credit note was issued.
+    """
+    return shown(request, await desk.void(invoice_id, body.reason if body else None))
+
+
+@router.post("/invoices/{invoice_id}/mark-paid", response_model=InvoiceOut)
+async def mark_invoice_paid(
+    request: Request,
+    operator: CurrentOperator,
+    desk: Desk,
+    invoice_id: InvoiceIdOnWire,
+    body: PaidIn | None = None,
+) -> InvoiceOut:
+    """Note a bank transfer: all that is owed, or an `amount` of it."""
+    paid = body or PaidIn()
+    return shown(
+        request, await desk.mark_paid(invoice_id, paid.amount, paid.reference, paid.received_at)
+    )
+
+
+@router.post("/invoices/{invoice_id}/credit-notes", response_model=CreditNoteOut, status_code=201)
+async def issue_credit_note(
+    operator: CurrentOperator,
+    notes: Annotated[CreditNotes, provide(CreditNotes)],
+    invoice_id: InvoiceIdOnWire,
+    body: CreditNoteIn,
+) -> CreditNoteOut:
+    """Take back a part of an issued invoice with the tax on it, never more than the invoice.
+
+    Of an open invoice less is left to pay; of a paid one it becomes credit, or a refund of at
+    most what was paid.
+    """
+    return CreditNoteOut.from_domain(await notes.issue(invoice_id, body.to_domain()))
+
+
+@router.put("/organizations/{organization_id}/billing-agreement", response_model=BillingDetailsOut)
+async def put_billing_agreement(
+    operator: CurrentOperator,
+    details: Annotated[BillingDetailsService, provide(BillingDetailsService)],
+    organization_id: OrganizationIdOnWire,  # type: ignore[valid-type]
+    body: AgreementIn,
+) -> BillingDetailsOut:
+    """The organization's own tax rate, and whether its invoices are paid through Stripe or by
+    transfer; null leaves either to the settings."""
+    owner = OrganizationId(organization_id)
+    return BillingDetailsOut.from_domain(await details.agree(owner, body.tax_rate, body.collection))

@@ -1,0 +1,170 @@
+"""What operators do with an invoice of our own: make it, void it, note that it was paid."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from app.audit.service import AuditLog
+from app.infra.db.unit_of_work import UnitOfWork
+from app.invoices import domain
+from app.invoices.domain import CreditLedger, DiscountBook, InvoiceStatus
+from app.invoices.errors import InvoiceNotIssued, InvoiceSettled, PaymentMismatch
+from app.invoices.models import Invoice, InvoicePayment
+from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.own import OwnInvoiceRepository
+from app.invoices.service.issuing import InvoiceIssuing
+from app.invoices.service.terms import WindowTerms
+from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId, encode_id, new_id
+from app.kernel.periods import Period
+
+OPEN = (InvoiceStatus.OPEN.value, InvoiceStatus.UNCOLLECTIBLE.value)
+"""States in which money is still owed."""
+
+
+class InvoiceDesk:
+    """Each step can be repeated; what cannot be is refused by the state of the invoice."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        invoices: InvoiceRepository,
+        own: OwnInvoiceRepository,
+        terms: WindowTerms,
+        issuing: InvoiceIssuing,
+        credits: CreditLedger,
+        discounts: DiscountBook,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._invoices = invoices
+        self._own = own
+        self._terms = terms
+        self._issuing = issuing
+        self._credits = credits
+        self._discounts = discounts
+        self._audit = audit
+        self._clock = clock
+
+    async def generate(
+        self, organization_id: OrganizationId, month: Period, tax_rate: Decimal | None
+    ) -> domain.Invoice:
+        """The draft of the window that starts in *month*, with its usage as of now.
+
+        Asking again brings it up to date. Raises `WindowIssued`, `UsageUnpriced`,
+        `OrganizationNotFound`.
+        """
+        async with self._work.begin(organization_id):
+            terms = await self._terms.asked_for(organization_id, month)
+            invoice_id = await self._issuing.bill(organization_id, terms, tax_rate=tax_rate)
+            if invoice_id is None:
+                raise LookupError("a kept draft has an id")
+            self._audit.record(
+                "invoices.generated",
+                encode_id("inv", invoice_id),
+                organization_id=organization_id,
+                after={"period_start": terms.period.start, "period_end": terms.period.end},
+            )
+            return await self._invoices.get(organization_id, invoice_id)
+
+    async def finalize(self, invoice_id: UUID) -> domain.Invoice:
+        """Issue a draft. An issued one is answered as it is."""
+        owner = await self._owner(invoice_id)
+        async with self._work.begin(owner):
+            await self._issuing.finalize(owner, invoice_id)
+            return await self._invoices.get(owner, invoice_id)
+
+    async def void(self, invoice_id: UUID, reason: str | None) -> domain.Invoice:
+        """Declare that nothing is owed: credit goes back, its window may be billed again.
+
+        A void one stays void. Raises `InvoiceSettled` once money came in or was credited.
+        """
+        owner = await self._owner(invoice_id)
+        async with self._work.begin(owner):
+            invoice, own = await self._own.claim(owner, invoice_id)
+            if invoice.status != InvoiceStatus.VOID.value:
+                credited = bool(await self._own.credit_notes(owner, invoice_id))
+                if invoice.status == InvoiceStatus.PAID.value or invoice.amount_paid or credited:
+                    raise InvoiceSettled(status=invoice.status)
+                before = invoice.status
+                invoice.status = InvoiceStatus.VOID.value
+                invoice.voided_at = self._clock.now()
+                own.creditable = 0
+                if own.credit_applied:
+                    await self._credits.give_back(owner, invoice_id)
+                if own.discounts:
+                    await self._discounts.release(owner, invoice_id)
+                self._audit.record(
+                    "invoices.voided",
+                    encode_id("inv", invoice_id),
+                    organization_id=owner,
+                    before={"status": before},
+                    reason=reason,
+                )
+            await self._own.session.flush()
+            return await self._invoices.get(owner, invoice_id)
+
+    async def mark_paid(
+        self,
+        invoice_id: UUID,
+        amount: int | None,
+        reference: str | None,
+        received_at: datetime | None,
+    ) -> domain.Invoice:
+        """Note money that came by transfer, by default all that is owed; a part leaves the rest.
+
+        A paid invoice is answered as it is. Raises `InvoiceNotIssued`, and `PaymentMismatch` for
+        more than is owed.
+        """
+        owner = await self._owner(invoice_id)
+        async with self._work.begin(owner):
+            invoice, _ = await self._own.claim(owner, invoice_id)
+            if invoice.status != InvoiceStatus.PAID.value:
+                if invoice.status not in OPEN:
+                    raise InvoiceNotIssued(status=invoice.status)
+                paid = invoice.amount_remaining if amount is None else amount
+                if paid > invoice.amount_remaining:
+                    raise PaymentMismatch(
+                        reason="more than is owed", due=invoice.amount_remaining, amount=paid
+                    )
+                self.take(invoice, "transfer", paid, reference, received_at or self._clock.now())
+                self._audit.record(
+                    "invoices.paid",
+                    encode_id("inv", invoice_id),
+                    organization_id=owner,
+                    after={"amount": paid, "reference": reference},
+                )
+            await self._own.session.flush()
+            return await self._invoices.get(owner, invoice_id)
+
+    def take(
+        self,
+        invoice: Invoice,
+        method: str,
+        amount: int,
+        reference: str | None,
+        received_at: datetime,
+    ) -> None:
+        """Put money on a claimed invoice; joins the caller's unit."""
+        self._own.add(
+            InvoicePayment(
+                organization_id=invoice.organization_id,
+                id=new_id(),
+                invoice_id=invoice.id,
+                method=method,
+                amount=amount,
+                reference=reference,
+                received_at=received_at,
+            )
+        )
+        invoice.amount_paid += amount
+        invoice.amount_remaining -= amount
+        if not invoice.amount_remaining:
+            self._issuing.paid(invoice)
+
+    async def _owner(self, invoice_id: UUID) -> OrganizationId:
+        async with self._work.begin_platform():
+            return await self._own.owner_for_operators(invoice_id)

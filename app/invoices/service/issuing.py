@@ -1,0 +1,278 @@
+"""Invoices of our own from draft to issued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from app.audit.service import AuditLog
+from app.infra.db.locks import advisory_lock
+from app.infra.db.unit_of_work import UnitOfWork
+from app.invoices.document import Party
+from app.invoices.domain import ROUNDING, CreditLedger, DiscountBook, InvoiceOrigin, InvoiceStatus
+from app.invoices.errors import WindowIssued
+from app.invoices.events import InvoiceIssued, InvoicePaid
+from app.invoices.models import Invoice, OwnInvoice, party_to_json
+from app.invoices.numbering import InvoiceNumbers
+from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.own import USAGE, OwnInvoiceRepository
+from app.invoices.service.composing import (
+    Composed,
+    Composer,
+    discounts_of,
+    figures_of,
+    lines_of,
+    taxes_of,
+)
+from app.invoices.service.rating import Bill, Terms, WindowRating
+from app.kernel.clock import Clock
+from app.kernel.ids import OrganizationId, encode_id, new_id
+from app.kernel.money import Money
+from app.kernel.periods import Period
+
+_LOCK = "invoices"
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """How long an invoice stays a draft after its window, and how long customers may take."""
+
+    grace: timedelta
+    due: timedelta
+
+
+class InvoiceIssuing:
+    """Drafts are worked out anew as often as wanted; an issued invoice is never changed."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        invoices: InvoiceRepository,
+        own: OwnInvoiceRepository,
+        rating: WindowRating,
+        composer: Composer,
+        numbers: InvoiceNumbers,
+        credits: CreditLedger,
+        discounts: DiscountBook,
+        audit: AuditLog,
+        clock: Clock,
+        seller: Party,
+        dates: Dates,
+    ) -> None:
+        self._work = work
+        self._invoices = invoices
+        self._own = own
+        self._rating = rating
+        self._composer = composer
+        self._numbers = numbers
+        self._credits = credits
+        self._discounts = discounts
+        self._audit = audit
+        self._clock = clock
+        self._seller = seller
+        self._dates = dates
+
+    async def bill(
+        self,
+        organization_id: OrganizationId,
+        terms: Terms,
+        *,
+        tax_rate: Decimal | None = None,
+        keep_empty: bool = True,
+        issue: bool = False,
+    ) -> UUID | None:
+        """The draft of a window, with its usage as of now, or at once the issued invoice.
+
+        A draft that exists is brought up to date. Unless *keep_empty*, a window that asks for
+        nothing gets none. Raises `WindowIssued` when the window's invoice left the draft, and
+        what `WindowRating` raises.
+        """
+        async with self._work.begin(organization_id) as session:
+            if issue:
+                await advisory_lock(session, _LOCK, organization_id)
+            bill = await self._rating.rate(organization_id, terms)
+            if not bill.lines and not keep_empty:
+                if issue:
+                    await self._remember(organization_id, bill)
+                return None
+            invoice_id = new_id()
+            composed = await self._composer.compose(organization_id, invoice_id, bill, tax_rate)
+            invoice, own = await self._put(organization_id, invoice_id, composed, tax_rate)
+            if issue:
+                await self._issue(organization_id, invoice, own, composed)
+            else:
+                await self._invoices.replace_lines(
+                    organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
+                )
+            return invoice.id
+
+    async def finalize(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
+        """Issue a draft: the usage as of now, discounts and credit used up, the next number taken.
+
+        An issued one is left as it is. Nothing left to pay is paid. Raises `InvoiceNotFound` and
+        what `WindowRating` raises; then the draft stays.
+        """
+        async with self._work.begin(organization_id) as session:
+            # Two windows of one organization would both settle what an earlier one left over.
+            await advisory_lock(session, _LOCK, organization_id)
+            invoice, own = await self._own.claim(organization_id, invoice_id)
+            if invoice.status != InvoiceStatus.DRAFT.value:
+                return
+            bill = await self._rating.rate(organization_id, _terms_of(invoice, own))
+            composed = await self._composer.compose(organization_id, invoice_id, bill, own.tax_rate)
+            await self._issue(organization_id, invoice, own, composed)
+
+    async def _put(
+        self,
+        organization_id: OrganizationId,
+        invoice_id: UUID,
+        composed: Composed,
+        tax_rate: Decimal | None,
+    ) -> tuple[Invoice, OwnInvoice]:
+        """The draft's rows, new or as they were; of two at once one makes them."""
+        now = self._clock.now()
+        period = composed.bill.terms.period
+        nothing = Money.zero(composed.bill.currency)
+        invoice = Invoice(
+            organization_id=organization_id,
+            id=invoice_id,
+            origin=InvoiceOrigin.OWN.value,
+            status=InvoiceStatus.DRAFT.value,
+            billing_reason=USAGE,
+            currency=str(composed.bill.currency),
+            period_start=period.start,
+            period_end=period.end,
+            created_at=now,
+            attempt_count=0,
+            seller=party_to_json(self._seller),
+            customer=party_to_json(composed.customer),
+            recorded_at=now,
+            **figures_of(composed, nothing),
+        )
+        if await self._own.add_unless_billed(organization_id, invoice):
+            self._own.add(self._terms(organization_id, invoice_id, composed, tax_rate))
+            await self._own.session.flush()
+            return await self._own.claim(organization_id, invoice_id)
+        found = await self._own.find_of_window(organization_id, period.start)
+        if found is None:
+            raise LookupError("an invoice that was in the way is gone")
+        invoice, own = await self._own.claim(organization_id, found.id)
+        if invoice.status != InvoiceStatus.DRAFT.value:
+            raise WindowIssued(invoice=encode_id("inv", invoice.id))
+        own.tax_rate = tax_rate
+        self._write(invoice, own, composed, nothing)
+        return invoice, own
+
+    async def _issue(
+        self,
+        organization_id: OrganizationId,
+        invoice: Invoice,
+        own: OwnInvoice,
+        composed: Composed,
+    ) -> None:
+        now = self._clock.now()
+        total = composed.totals.total
+        await self._invoices.replace_lines(
+            organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
+        )
+        if composed.totals.discounts:
+            await self._discounts.redeem(organization_id, invoice.id, composed.totals.discounts)
+        drawn = await self._credits.apply(organization_id, invoice.id, total) if total else ()
+        credit = sum((one.amount for one in drawn), Money.zero(total.currency))
+        self._write(invoice, own, composed, credit)
+        own.credit_applied = credit.minor
+        own.credit_entries = [
+            {"entry": str(one.entry_id), "grant": str(one.grant_id), "amount": one.amount.minor}
+            for one in drawn
+        ]
+        own.creditable = total.minor
+        await self._remember(organization_id, composed.bill)
+        invoice.status = InvoiceStatus.OPEN.value
+        invoice.issued_at = now
+        invoice.due_at = now + self._dates.due
+        self._work.announce(InvoiceIssued(organization_id, invoice.id))
+        if not invoice.amount_remaining:
+            self.paid(invoice)
+        self._audit.record(
+            "invoices.issued",
+            encode_id("inv", invoice.id),
+            organization_id=organization_id,
+            after={"total": invoice.total, "amount_due": invoice.amount_due},
+        )
+        # Last, because whoever issues next waits for it until this commits.
+        invoice.number = await self._numbers.take(self._seller.name, now)
+
+    async def _remember(self, organization_id: OrganizationId, bill: Bill) -> None:
+        for window in bill.windows:
+            window.rated_at = self._clock.now()
+            await self._own.remember_window(organization_id, window)
+
+    def paid(self, invoice: Invoice) -> None:
+        """Nothing is left to pay of a claimed invoice; joins the unit that made it so."""
+        invoice.status = InvoiceStatus.PAID.value
+        invoice.paid_at = self._clock.now()
+        self._work.announce(
+            InvoicePaid(
+                organization_id=invoice.organization_id,
+                invoice_id=invoice.id,
+                billing_reason=invoice.billing_reason,
+                amount_paid=invoice.amount_paid,
+                currency=invoice.currency,
+            )
+        )
+
+    def _terms(
+        self,
+        organization_id: OrganizationId,
+        invoice_id: UUID,
+        composed: Composed,
+        tax_rate: Decimal | None,
+    ) -> OwnInvoice:
+        terms = composed.bill.terms
+        return OwnInvoice(
+            organization_id=organization_id,
+            id=invoice_id,
+            plan=terms.plan,
+            catalog_version=terms.catalog_version,
+            with_fee=terms.with_fee,
+            at_cost=terms.at_cost,
+            rounding=ROUNDING,
+            tax_rate=tax_rate,
+            finalize_after=terms.period.end + self._dates.grace,
+            credit_entries=[],
+            **_shown(composed),
+        )
+
+    def _write(self, invoice: Invoice, own: OwnInvoice, composed: Composed, credit: Money) -> None:
+        """Bring the rows of a draft to what was composed."""
+        figures = figures_of(composed, credit)
+        for name, value in figures.items():
+            setattr(invoice, name, value)
+        invoice.seller = party_to_json(self._seller)
+        invoice.customer = party_to_json(composed.customer)
+        invoice.recorded_at = self._clock.now()
+        for name, value in _shown(composed).items():
+            setattr(own, name, value)
+
+
+def _terms_of(invoice: Invoice, own: OwnInvoice) -> Terms:
+    assert invoice.period_start is not None and invoice.period_end is not None  # noqa: PT018
+    return Terms(
+        Period(invoice.period_start, invoice.period_end),
+        own.plan,
+        own.catalog_version,
+        own.with_fee,
+        own.at_cost,
+    )
+
+
+def _shown(composed: Composed) -> dict[str, Any]:
+    return {
+        "taxes": taxes_of(composed),
+        "discounts": discounts_of(composed.totals.discounts),
+        "notes": list(composed.taxation.notes),
+        "collection": composed.collection,
+    }

@@ -1,0 +1,243 @@
+"""What a window comes to now, and what earlier windows have come to since they were billed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from app.catalog.domain import Catalog
+from app.catalog.service import CatalogService
+from app.infra.db.unit_of_work import UnitOfWork
+from app.invoices.domain import Charge, CostsAreInDollars, LineKind, charges_of
+from app.invoices.errors import NotYetIssuable
+from app.invoices.models import BilledWindow
+from app.invoices.repository.own import Billed, OwnInvoiceRepository
+from app.kernel.ids import OrganizationId
+from app.kernel.money import Currency, Money
+from app.kernel.periods import Period
+from app.usage.service.closing import UsageClosing
+
+ADJUSTED_FOR = timedelta(days=400)
+"""For how long after its end a billed window is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which plan a window is billed, and what of it by us."""
+
+    period: Period
+    plan: str
+    catalog_version: UUID | None
+    with_fee: bool
+    at_cost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """A line to be: rounded once, here."""
+
+    kind: LineKind
+    key: str
+    description: str
+    amount: Money
+    period: Period
+    charge: Charge | None = None
+    """None for an adjustment, which is the difference of two amounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a window asks for, and which windows it settles as they look now."""
+
+    terms: Terms
+    currency: Currency
+    lines: tuple[BillLine, ...]
+    windows: tuple[BilledWindow, ...]
+    """This window, and earlier ones of which nothing was left over."""
+
+
+class WindowRating:
+    """Rates usage from its events. A difference to what was billed is found by rating again."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        own: OwnInvoiceRepository,
+        usage: UsageClosing,
+        catalogs: CatalogService,
+    ) -> None:
+        self._work = work
+        self._own = own
+        self._usage = usage
+        self._catalogs = catalogs
+
+    async def rate(self, organization_id: OrganizationId, terms: Terms) -> Bill:
+        """The lines of a window's invoice. Joins the unit around it.
+
+        Adjustments follow the window's own lines, oldest window first. What is given back is at
+        most what the rest asks for; the remainder stays for the invoice after that.
+        Raises `UsageUnpriced`, `EventArchived`, `NotYetIssuable`.
+        """
+        period = terms.period
+        async with self._work.begin(organization_id):
+            catalog = await self._catalog(terms.catalog_version)
+            known = await self._own.windows(organization_id, period.start - ADJUSTED_FOR)
+            earlier = [window for window in known if window.window_start != period.start]
+            # Before the events: what arrives in between is then seen again, not overlooked.
+            prints = await self._usage.fingerprints(
+                organization_id,
+                [period, *(Period(one.window_start, one.window_end) for one in earlier)],
+            )
+            currency = catalog.currency
+            lines = [
+                _line(charge, currency, period)
+                for charge in await self._charges(organization_id, catalog, terms)
+            ]
+            moved = [
+                (window, print_)
+                for window, print_ in zip(earlier, prints[1:], strict=True)
+                if window.fingerprint != print_
+            ]
+            differences = await self._differences(organization_id, [one for one, _ in moved])
+            if len(earlier) < len(known):
+                # Its first invoice was voided; what later ones adjusted of it stays with them.
+                differences = [*await self._kept(organization_id, terms, currency), *differences]
+        given, cut = _fitting(lines, differences, currency)
+        settled = [_window(terms, prints[0])]
+        settled += [
+            _window(_terms_of(window), print_)
+            for window, print_ in moved
+            if window.window_start not in cut
+        ]
+        return Bill(terms, currency, (*lines, *given), tuple(settled))
+
+    async def _differences(
+        self, organization_id: OrganizationId, windows: list[BilledWindow]
+    ) -> list[BillLine]:
+        if not windows:
+            return []
+        billed = await self._own.billed(
+            organization_id, [window.window_start for window in windows]
+        )
+        found: list[BillLine] = []
+        for window in windows:
+            terms = _terms_of(window)
+            catalog = await self._catalog(terms.catalog_version)
+            charges = await self._charges(organization_id, catalog, terms)
+            found += _adjustments(
+                charges, billed[window.window_start], catalog.currency, terms.period
+            )
+        return found
+
+    async def _kept(
+        self, organization_id: OrganizationId, terms: Terms, currency: Currency
+    ) -> list[BillLine]:
+        start = terms.period.start
+        billed = (await self._own.billed(organization_id, [start]))[start]
+        return [
+            BillLine(
+                LineKind.ADJUSTMENT,
+                key,
+                f"On another invoice: {one.description}",
+                Money(-one.amount, currency),
+                terms.period,
+            )
+            for key, one in billed.items()
+            if one.amount
+        ]
+
+    async def _charges(
+        self, organization_id: OrganizationId, catalog: Catalog, terms: Terms
+    ) -> list[Charge]:
+        usage = await self._usage.figures(organization_id, terms.period)
+        try:
+            return charges_of(
+                catalog.plan(terms.plan),
+                catalog,
+                usage.lines,
+                terms.period,
+                with_fee=terms.with_fee,
+                at_cost=terms.at_cost,
+            )
+        except CostsAreInDollars:
+            raise NotYetIssuable from None
+
+    async def _catalog(self, version: UUID | None) -> Catalog:
+        if version is None:
+            return self._catalogs.active
+        return await self._catalogs.version(version)
+
+
+def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:
+    amount = Money.from_major(charge.amount, currency)
+    return BillLine(charge.kind, charge.key, charge.description, amount, period, charge)
+
+
+def _terms_of(window: BilledWindow) -> Terms:
+    period = Period(window.window_start, window.window_end)
+    # The fee of an earlier window does not depend on its usage.
+    return Terms(period, window.plan, window.catalog_version, False, window.at_cost)
+
+
+def _window(terms: Terms, fingerprint: str) -> BilledWindow:
+    return BilledWindow(
+        window_start=terms.period.start,
+        window_end=terms.period.end,
+        plan=terms.plan,
+        catalog_version=terms.catalog_version,
+        at_cost=terms.at_cost,
+        fingerprint=fingerprint,
+    )
+
+
+def _adjustments(
+    charges: list[Charge], billed: dict[str, Billed], currency: Currency, period: Period
+) -> list[BillLine]:
+    now = {charge.key: charge for charge in charges}
+    found: list[BillLine] = []
+    for key in [*now, *(key for key in billed if key not in now)]:
+        due = Money.from_major(now[key].amount, currency).minor if key in now else 0
+        before = billed.get(key)
+        difference = due - (before.amount if before else 0)
+        if difference:
+            description = now[key].description if key in now else before.description  # type: ignore[union-attr]
+            found.append(
+                BillLine(
+                    LineKind.ADJUSTMENT,
+                    key,
+                    f"Adjustment: {description.removeprefix('Adjustment: ')}",
+                    Money(difference, currency),
+                    period,
+                )
+            )
+    return found
+
+
+def _fitting(
+    lines: list[BillLine], differences: list[BillLine], currency: Currency
+) -> tuple[list[BillLine], set[object]]:
+    """The differences that fit without the document asking for less than nothing, and the windows
+    of which something is left over."""
+    room = sum(line.amount.minor for line in (*lines, *differences) if line.amount.minor > 0)
+    found: list[BillLine] = []
+    cut: set[object] = set()
+    for line in differences:
+        if line.amount.minor > 0:
+            found.append(line)
+            continue
+        back = min(-line.amount.minor, room)
+        room -= back
+        if back < -line.amount.minor:
+            cut.add(line.period.start)
+        if back:
+            found.append(
+                BillLine(
+                    line.kind,
+                    line.key,
+                    line.description,
+                    Money(-back, currency),
+                    line.period,
+                )
+            )
+    return found, cut

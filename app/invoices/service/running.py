@@ -1,0 +1,149 @@
+"""The run that closes windows: again and again, by as many as like, each window once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from app.infra.db.unit_of_work import UnitOfWork
+from app.invoices.domain import InvoiceStatus, RunReport
+from app.invoices.errors import WindowIssued
+from app.invoices.repository.own import Known, OwnInvoiceRepository
+from app.invoices.service.issuing import Dates, InvoiceIssuing
+from app.invoices.service.terms import WindowTerms
+from app.kernel.clock import Clock
+from app.kernel.errors import BillingError
+from app.kernel.ids import OrganizationId
+from app.organizations.domain import Held, HeldWindow
+from app.organizations.service.held import HeldPlans
+from app.subscriptions.service.coverage import Coverage, SubscriptionCoverage
+from app.usage.errors import UsageUnpriced
+
+log = structlog.get_logger(__name__)
+
+LOOKS_BACK = timedelta(days=62)
+"""A window that ended longer ago and was not billed is for an operator to look at."""
+
+_PAGE = 200
+
+
+def _nobody(_: UUID) -> None:
+    return None
+
+
+class InvoiceRun:
+    """Each window is a unit of its own: a run that is killed loses at most the one it was at, and
+    the next one goes on. That a window is billed once is for the database to say."""
+
+    def __init__(
+        self,
+        work: UnitOfWork,
+        own: OwnInvoiceRepository,
+        held: HeldPlans,
+        coverage: SubscriptionCoverage,
+        terms: WindowTerms,
+        issuing: InvoiceIssuing,
+        clock: Clock,
+        dates: Dates,
+    ) -> None:
+        self._work = work
+        self._own = own
+        self._held = held
+        self._coverage = coverage
+        self._terms = terms
+        self._issuing = issuing
+        self._clock = clock
+        self._dates = dates
+
+    async def close(self, *, tell: Callable[[UUID], None] = _nobody) -> RunReport:
+        """Draft what has ended, issue what has waited out its grace; *tell* of each organization.
+
+        A window whose usage waits for a price waits with it. What else goes wrong with one
+        organization is logged and holds up no other.
+        """
+        report = RunReport()
+        since = self._clock.now() - LOOKS_BACK
+        after: UUID | None = None
+        while True:
+            page = await self._held.page(self._terms.plans(), since, after, _PAGE)
+            if not page:
+                break
+            after = page[-1].organization.id
+            ids = [held.organization.id for held in page]
+            async with self._work.begin_platform():
+                coverage = await self._coverage.of(ids)
+                known = await self._own.known_for_platform(ids, since)
+                rated = await self._own.rated_for_platform(ids, since)
+            for held in page:
+                for window in held.closed(since, self._clock.now()):
+                    key = (held.organization.id, window.period.start)
+                    invoice = known.get(key)
+                    if invoice is None and key in rated:
+                        continue
+                    await self._guarded(held, window, invoice, coverage, report)
+                tell(held.organization.id)
+        if report.organizations:
+            log.info(
+                "invoices.run",
+                organizations=len(report.organizations),
+                drafted=report.drafted,
+                issued=report.issued,
+                waiting_for_prices=report.waiting_for_prices,
+                failed=report.failed,
+            )
+        return report
+
+    async def _guarded(
+        self,
+        held: Held,
+        window: HeldWindow,
+        known: Known | None,
+        coverage: Coverage,
+        report: RunReport,
+    ) -> None:
+        owner = held.organization.id
+        try:
+            await self._close(held, window, known, coverage, report)
+        except WindowIssued:
+            # Another runner was quicker.
+            return
+        except UsageUnpriced as error:
+            report.waiting_for_prices += 1
+            log.warning("invoices.waits_for_prices", organization_id=owner, **error.context)
+        except BillingError as error:
+            report.failed += 1
+            log.error("invoices.not_closed", organization_id=owner, code=error.code)
+        except Exception:
+            report.failed += 1
+            log.exception("invoices.not_closed", organization_id=owner)
+
+    async def _close(
+        self,
+        held: Held,
+        window: HeldWindow,
+        known: Known | None,
+        coverage: Coverage,
+        report: RunReport,
+    ) -> None:
+        owner = OrganizationId(held.organization.id)
+        now = self._clock.now()
+        if known is not None:
+            if known.status is InvoiceStatus.DRAFT and known.finalize_after <= now:
+                await self._issuing.finalize(owner, known.invoice_id)
+                report.issued += 1
+                report.organizations.add(owner)
+            return
+        terms = await self._terms.due(held, window, coverage)
+        if terms is None:
+            return
+        is_due = window.period.end + self._dates.grace <= now
+        made = await self._issuing.bill(owner, terms, keep_empty=False, issue=is_due)
+        if made is not None:
+            report.organizations.add(owner)
+            if is_due:
+                report.issued += 1
+            else:
+                report.drafted += 1

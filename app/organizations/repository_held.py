@@ -1,0 +1,58 @@
+"""Which plans organizations hold and held, for whoever bills them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import exists, or_, select
+
+from app.infra.db.repository import Repository
+from app.kernel.ids import OrganizationId
+from app.kernel.periods import Period
+from app.organizations.domain import Held, HeldWindow
+from app.organizations.errors import OrganizationNotFound
+from app.organizations.models import Organization, QuotaWindow
+
+
+class HeldRepository(Repository):
+    """Organizations together with their past windows."""
+
+    async def get(self, organization_id: OrganizationId) -> Held:
+        """Raises `OrganizationNotFound`."""
+        found = await self.session.get(Organization, organization_id)
+        if found is None:
+            raise OrganizationNotFound
+        past = await self._past_for_platform([organization_id])
+        return Held(found.to_domain(), tuple(past[organization_id]))
+
+    async def page_for_platform(
+        self, plans: Sequence[str], since: datetime, after: UUID | None, limit: int
+    ) -> list[Held]:
+        """Those who hold one of *plans*, or held one until after *since*, by id after *after*."""
+        held = exists().where(
+            QuotaWindow.organization_id == Organization.id,
+            QuotaWindow.plan.in_(plans),
+            QuotaWindow.ends_at > since,
+        )
+        query = select(Organization).where(or_(Organization.plan.in_(plans), held))
+        if after is not None:
+            query = query.where(Organization.id > after)
+        rows = (await self.session.scalars(query.order_by(Organization.id).limit(limit))).all()
+        past = await self._past_for_platform([row.id for row in rows])
+        return [Held(row.to_domain(), tuple(past[row.id])) for row in rows]
+
+    async def _past_for_platform(self, ids: Sequence[UUID]) -> dict[UUID, list[HeldWindow]]:
+        found: dict[UUID, list[HeldWindow]] = defaultdict(list)
+        rows = await self.session.scalars(
+            select(QuotaWindow)
+            .where(QuotaWindow.organization_id.in_(ids))
+            .order_by(QuotaWindow.starts_at.desc())
+        )
+        for row in rows:
+            found[row.organization_id].append(
+                HeldWindow(Period(row.starts_at, row.ends_at), row.plan)
+            )
+        return found

@@ -1,0 +1,58 @@
+"""Usage to bill, and operators who bill it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from tests.factories.people import Owner
+
+SONNET = {"provider": "anthropic", "model": "claude-sonnet-4"}
+"""3 dollars a million tokens in, 15 out."""
+
+
+async def use(
+    owner: Owner, name: str, at: datetime, tokens_in: int = 0, tokens_out: int = 0, **more: Any
+) -> None:
+    """One call of a model that has a price, or whatever *more* says."""
+    event = {
+        "id": name,
+        "type": "tokens",
+        "occurred_at": at.isoformat(),
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        **SONNET,
+        **more,
+    }
+    answer = await owner.client.post("/api/v1/usage/events", json=event)
+    assert answer.status_code == 201, answer.text
+
+
+async def spend(owner: Owner, name: str, at: datetime, cents: int) -> None:
+    """Usage that costs so many cents: 3,333.33… tokens in each, so ten thousand for three."""
+    assert cents % 3 == 0
+    await use(owner, name, at, tokens_in=cents * 10_000 // 3)
+
+
+async def generate(
+    operator: httpx.AsyncClient, owner: Owner, period: str, **more: Any
+) -> dict[str, Any]:
+    answer = await operator.post(
+        "/api/v1/admin/invoices/generate",
+        json={"organization_id": owner.id, "period": period, **more},
+    )
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def act(
+    operator: httpx.AsyncClient, invoice: dict[str, Any], action: str, **body: Any
+) -> dict[str, Any]:
+    """An operator's step on an invoice, which has to work."""
+    answer = await operator.post(
+        f"/api/v1/admin/invoices/{invoice['id']}/{action}", json=body or None
+    )
+    assert answer.status_code in (200, 201), answer.text
+    return dict(answer.json())
