@@ -7,6 +7,7 @@ from app.infra.http.provide import Services
 from app.infra.settings import Settings
 from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import Clock
+from app.payments.service import PaymentMirror, PaymentReports
 from app.subscriptions.service import CheckoutService, SubscriptionMirror
 from app.subscriptions.service.known import KnownAtStripe
 from app.webhooks.repository import InboxRepository
@@ -15,6 +16,7 @@ from app.webhooks.service.inbox import StripeInbox
 from app.webhooks.service.intake import StripeIntake
 from app.webhooks.service.topics.customers import CustomerTopic
 from app.webhooks.service.topics.invoices import InvoiceTopic
+from app.webhooks.service.topics.payments import PaymentTopic
 from app.webhooks.service.topics.subscriptions import SubscriptionTopic
 
 
@@ -30,6 +32,7 @@ def register(services: Services) -> None:
         SubscriptionTopic(stripe, known, mirror, services[CheckoutService]),
         InvoiceTopic(stripe, known, mirror, services[InvoiceMirror]),
         CustomerTopic(stripe, known, mirror),
+        PaymentTopic(services[PaymentReports], known, services[PaymentMirror]),
     )
     services.add(
         StripeInbox,

@@ -230,7 +230,7 @@ async def test_without_the_lock_they_would_not_be(
         ("customer.subscription.updated", "sub_gone", "gone"),
         ("invoice.paid", "in_gone", "gone"),
         ("checkout.session.completed", "cs_gone", "gone"),
-        ("charge.refunded", "ch_1", "not_handled"),
+        ("setup_intent.created", "seti_1", "not_handled"),
         ("something.of.tomorrow", "x_1", "not_handled"),
     ],
 )
