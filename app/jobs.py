@@ -18,6 +18,7 @@ from app.invoices import jobs as invoices
 from app.kernel.clock import Clock
 from app.notifications import jobs as notifications
 from app.payments import jobs as payments
+from app.recovery import jobs as recovery
 from app.schedule import SCHEDULE
 from app.sinks import jobs as sinks
 from app.subscriptions import jobs as subscriptions
@@ -37,6 +38,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     budgets.JOBS,
     invoices.JOBS,
     payments.JOBS,
+    recovery.JOBS,
     webhooks.JOBS,
     notifications.JOBS,
 )

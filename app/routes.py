@@ -16,6 +16,7 @@ from app.notifications.router import endpoints
 from app.organizations.router import router as organizations
 from app.payments.router import router as payments
 from app.pricing import router as pricing
+from app.recovery import router as recovery
 from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import router as subscriptions
 from app.usage.router import costs as costs_router
@@ -54,6 +55,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     discounts.operators,
     invoices,
     payments,
+    recovery.router,
+    recovery.operators,
     webhooks,
     endpoints.router,
     admin,

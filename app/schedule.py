@@ -21,6 +21,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("notifications.sweep", "*/5 * * * *"),
     Scheduled("payments.make_requested_refunds", "* * * * *"),
     Scheduled("notifications.forget", "30 4 * * *"),
+    Scheduled("recovery.sweep", "*/15 * * * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

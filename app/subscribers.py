@@ -24,6 +24,7 @@ from app.subscriptions.events import (
     PaymentMethodExpiring,
     PaymentRecovered,
     PriceUnknown,
+    SubscriptionChanged,
     TrialEnding,
 )
 from app.usage.events import ModelUnpriced, QuotaThresholdReached, SpendThresholdReached
@@ -43,9 +44,13 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     QuotaThresholdReached: ("notifications.quota_threshold",),
     InvoiceIssued: ("notifications.invoice_ready",),
     InvoicePaid: ("notifications.receipt", "payments.look_up"),
-    PaymentFailed: ("notifications.payment_failed",),
-    PaymentActionRequired: ("notifications.payment_action_required",),
-    PaymentRecovered: ("notifications.payment_recovered",),
+    SubscriptionChanged: ("recovery.follow",),
+    PaymentFailed: ("notifications.payment_failed", "recovery.note_failure"),
+    PaymentActionRequired: (
+        "notifications.payment_action_required",
+        "recovery.note_action_required",
+    ),
+    PaymentRecovered: ("notifications.payment_recovered", "recovery.note_payment"),
     PaymentMethodExpiring: ("notifications.payment_method_expiring",),
     TrialEnding: ("notifications.trial_ending",),
     GraceEnding: ("notifications.grace_ending",),

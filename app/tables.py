@@ -13,6 +13,7 @@ from app.notifications import models as notifications
 from app.organizations import models as organizations
 from app.payments import models as payments
 from app.pricing import models as pricing
+from app.recovery import models as recovery
 from app.sinks import models as sinks
 from app.subscriptions import models as subscriptions
 from app.usage import models as usage
@@ -25,6 +26,7 @@ __all__ = [
     "credits",
     "metadata",
     "payments",
+    "recovery",
     "subscriptions",
     "usage",
 ]

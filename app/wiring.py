@@ -43,6 +43,7 @@ from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
 from app.payments import wiring as payments
 from app.pricing import wiring as pricing
+from app.recovery import wiring as recovery
 from app.sinks import wiring as sinks
 from app.subscriptions import wiring as subscriptions
 from app.usage import wiring as usage
@@ -95,6 +96,7 @@ FEATURES: tuple[Register, ...] = (
     invoices.register,
     insights.register,
     payments.register,
+    recovery.register,
     webhooks.register,
     notifications.register,
     admin.register,

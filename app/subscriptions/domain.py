@@ -150,6 +150,20 @@ class SubscriptionView:
     features: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a subscription stands with its payments."""
+
+    subscription_id: UUID
+    status: str
+    first_failed_at: datetime | None
+    """Since when a payment is missing, while one is."""
+    grace_until: datetime | None
+    end_reason: str | None
+    pause_reason: str | None
+    is_duplicate: bool
+
+
 # Not frozen: it is built from each row of the hot read.
 @dataclass(slots=True)
 class Mirrored:

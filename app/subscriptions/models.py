@@ -225,3 +225,24 @@ class ManualPlan(TenantTable):
     granted_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
+
+
+class CardNotice(TenantTable):
+    """A card whose end was announced; once for each card and expiry."""
+
+    __tablename__ = "card_notices"
+    __table_args__ = (
+        Index(
+            None,
+            "organization_id",
+            "stripe_payment_method_id",
+            "exp_year",
+            "exp_month",
+            unique=True,
+        ),
+    )
+
+    stripe_payment_method_id: Mapped[str]
+    exp_month: Mapped[int]
+    exp_year: Mapped[int]
+    announced_at: Mapped[datetime]

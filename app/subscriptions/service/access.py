@@ -14,7 +14,7 @@ from app.kernel.clock import Clock
 from app.kernel.entitlements import Entitlements
 from app.kernel.ids import OrganizationId
 from app.organizations.service import OrganizationService
-from app.subscriptions.domain import Decision, Held, decide, first_failure, grace_until
+from app.subscriptions.domain import Decision, Failure, Held, decide, first_failure, grace_until
 from app.subscriptions.events import DuplicateSubscription, TrialEnding
 from app.subscriptions.models import ManualPlan, Subscription
 from app.subscriptions.repository import ManualPlanRepository, SubscriptionRepository
@@ -73,10 +73,12 @@ class AccessReview:
         await self._organizations.apply_entitlements(organization_id, granted)
 
     async def _note_trouble(self, organization_id: OrganizationId, row: Subscription) -> None:
-        row.first_failed_at, row.pay_url = None, row.open_invoice_url
-        if row.status not in _OWING:
-            return
-        owed = await self._subscriptions.list_failures(organization_id, row.stripe_subscription_id)
+        owed: list[Failure] = []
+        if row.status in _OWING:
+            owed = await self._subscriptions.list_failures(
+                organization_id, row.stripe_subscription_id
+            )
+        # Each is set once: a value in passing would be written by the next query.
         row.first_failed_at = first_failure(owed, row.past_due_seen_at)
         row.pay_url = row.open_invoice_url or next((o.pay_url for o in owed if o.pay_url), None)
 

@@ -16,6 +16,7 @@ from app.subscriptions.domain import (
     Mirrored,
     PaymentMethod,
     PaymentState,
+    Standing,
     SubscriptionView,
     decide,
     grace_until,
@@ -79,6 +80,25 @@ class SubscriptionService:
             pay_url=row.pay_url,
             features=holding.features,
         )
+
+    async def standings(self, organization_id: OrganizationId) -> list[Standing]:
+        """How each subscription stands with its payments; joins the caller's unit."""
+        async with self._work.begin(organization_id):
+            rows = await self._subscriptions.list_for_organization(organization_id)
+        return [
+            Standing(
+                subscription_id=row.id,
+                status=row.status,
+                first_failed_at=row.first_failed_at,
+                grace_until=grace_until(row.first_failed_at, self._grace_days)
+                if row.first_failed_at is not None
+                else None,
+                end_reason=row.end_reason,
+                pause_reason=row.pause_reason,
+                is_duplicate=row.is_duplicate,
+            )
+            for row in rows
+        ]
 
     async def open_portal(
         self, organization_id: OrganizationId, return_url: str, email: str | None
