@@ -159,6 +159,10 @@ async def _unusual_payments(account: Account) -> None:
             "confirm": True,
         }
     )
+    paused = await account.subscription(billing_mode={"type": "classic"})
+    await v1.subscriptions.migrate_async(paused.id, {"billing_mode": {"type": "flexible"}})
+    await v1.subscriptions.update_async(paused.id, {"pause_collection": {"behavior": "void"}})
+    await v1.subscriptions.pause_async(paused.id)
     invoice = await v1.invoices.create_async(
         {"customer": customer.id, "collection_method": "send_invoice", "days_until_due": 3}
     )

@@ -198,6 +198,16 @@ def _same(was: Doc, becomes: Doc) -> bool:
     )
 
 
+def unused_of(sandbox: Sandbox, subscription: Doc, item: Doc, at: int) -> Proration:
+    """The rest of an item's period from an instant, given back."""
+    return _unused(sandbox, item, at, discounting.kept_share(sandbox, subscription))
+
+
+def remaining_of(sandbox: Sandbox, subscription: Doc, item: Doc, at: int) -> Proration:
+    """The rest of an item's period from an instant, charged."""
+    return _remaining(sandbox, item, at, discounting.kept_share(sandbox, subscription))
+
+
 def _unused(sandbox: Sandbox, item: Doc, at: int, kept: Decimal) -> Proration:
     text = f"Unused time on {item['quantity']} × {_name(sandbox, item['price'])}"
     return Proration(item, -_part(item, at, kept), text, (at, item["current_period_end"]))

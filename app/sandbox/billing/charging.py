@@ -34,11 +34,21 @@ def confirm(
     if not charge["paid"]:
         sandbox.add(charge, "charge.failed")
         return _fail(sandbox, intent, decline(method, charge["id"]), method)
-    if authenticated and not method.get("_set_up"):
-        method["_set_up"] = True
-        sandbox.save(method)
+    _keep(sandbox, intent, method, authenticated)
     sandbox.add(charge, "charge.succeeded")
     return _succeed(sandbox, intent)
+
+
+def _keep(sandbox: Sandbox, intent: Doc, method: Doc, authenticated: bool) -> None:
+    """A method that worked is kept for later payments, if the intent asks for that."""
+    if authenticated:
+        method["_set_up"] = True
+    is_new = method["customer"] is None and intent["customer"] is not None
+    if is_new and intent["setup_future_usage"]:
+        method["customer"] = intent["customer"]
+        sandbox.save(method)
+        sandbox.emit("payment_method.attached", method)
+    sandbox.save(method)
 
 
 def must_authenticate(method: Doc, on_session: bool) -> bool:

@@ -5,6 +5,7 @@ from app.sandbox.config import DAY
 from app.sandbox.core.params import Doc
 from app.sandbox.core.sandbox import Sandbox
 
+_PAUSED = "subscription_paused"
 _LATE = ("past_due", "unpaid")
 
 
@@ -15,7 +16,7 @@ def payment_failed(sandbox: Sandbox, invoice: Doc, *, is_planned: bool, is_last:
         return
     if subscription["status"] == "active":
         if is_planned and settings.of(sandbox).pause_on_first_failure:
-            _stop_collecting(sandbox, invoice)
+            invoicing.give_up(sandbox, invoice, _PAUSED)
             standing.pause(sandbox, subscription, "first_payment_failure")
             return
         subscription["status"] = "past_due"
@@ -33,14 +34,20 @@ def _give_up(sandbox: Sandbox, subscription: Doc, invoice: Doc) -> None:
         subscription["status"] = "unpaid"
         standing.keep(sandbox, subscription, "customer.subscription.updated")
     elif fate == "pause":
-        _stop_collecting(sandbox, invoice)
+        invoicing.give_up(sandbox, invoice, _PAUSED)
         standing.pause(sandbox, subscription, "final_payment_failure")
 
 
-def _stop_collecting(sandbox: Sandbox, invoice: Doc) -> None:
-    invoice.update(auto_advance=False, next_payment_attempt=None)
-    sandbox.save(invoice, "invoice.updated")
-    sandbox.wake(invoice, None)
+def let_off(sandbox: Sandbox, invoice: Doc, behavior: str) -> None:
+    """An invoice that falls in a time in which nobody has to pay."""
+    if behavior == "void":
+        invoicing.void(sandbox, invoice)
+    elif behavior == "mark_uncollectible":
+        invoicing.give_up(sandbox, invoice, _PAUSED)
+    else:
+        invoice["auto_advance"] = False
+        sandbox.save(invoice)
+        sandbox.wake(invoice, None)
 
 
 def debt_gone(sandbox: Sandbox, subscription: Doc, invoice: Doc) -> None:

@@ -89,5 +89,10 @@ def set_period(item: Doc, anchor: int, instant: int) -> None:
     item["current_period_start"], item["current_period_end"] = start, end
 
 
+def unbilled_from(item: Doc) -> int:
+    """Since when the usage of an item has not been billed."""
+    return max(int(item["current_period_start"]), int(item.get("_billed_to", 0)))
+
+
 def is_metered(item: Doc) -> bool:
     return bool(item["price"]["recurring"]["usage_type"] == "metered")

@@ -29,13 +29,28 @@ def _live_on(sandbox: Sandbox, subscription: Doc, now: int) -> None:
         standing.drop_pending(sandbox, subscription)
         invoicing.void(sandbox, invoice)
     if subscription["status"] == "paused":
+        _drop_resumption(sandbox, subscription, now)
         return
+    held = subscription["pause_collection"]
+    if held and held["resumes_at"] is not None and held["resumes_at"] <= now:
+        subscription["pause_collection"] = None
+        sandbox.save(subscription, "customer.subscription.updated")
     _notify(sandbox, subscription, now)
     if standing.renewal_due(subscription) <= now:
         _renew(sandbox, subscription, now)
     elif schedules.is_due(sandbox, subscription):
         schedules.step(sandbox, subscription)
         standing.keep(sandbox, subscription, "customer.subscription.updated")
+
+
+def _drop_resumption(sandbox: Sandbox, subscription: Doc, now: int) -> None:
+    """The invoice of a resumption was not paid in time."""
+    waits = subscription.get("_resuming")
+    if waits and waits["expires_at"] <= now:
+        invoice = sandbox.get("invoice", waits["invoice"])
+        if invoice["status"] == "open":
+            invoicing.void(sandbox, invoice)
+        subscription.pop("_resuming")
 
 
 def _notify(sandbox: Sandbox, subscription: Doc, now: int) -> None:
@@ -124,7 +139,8 @@ def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
         subscription["status"] = "active"
     invoice["automatically_finalizes_at"] = now + invoicing.HOUR
     invoicing.open_draft(sandbox, invoice, subscription)
-    if subscription["status"] == "unpaid":
+    held = subscription["pause_collection"] or {}
+    if subscription["status"] == "unpaid" or held.get("behavior") == "keep_as_draft":
         invoice.update(auto_advance=False, automatically_finalizes_at=None)
         sandbox.save(invoice)
     else:
@@ -134,7 +150,7 @@ def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
 
 def _roll(invoice: Doc, sandbox: Sandbox, subscription: Doc, item: Doc, now: int) -> None:
     """Put an item in its next period: licences are billed ahead, usage afterwards."""
-    ended = (item["current_period_start"], item["current_period_end"])
+    ended = (items.unbilled_from(item), item["current_period_end"])
     items.set_period(item, subscription["billing_cycle_anchor"], now)
     begun = (item["current_period_start"], item["current_period_end"])
     if items.is_metered(item):
@@ -184,4 +200,4 @@ def _last_invoice(sandbox: Sandbox, subscription: Doc, *, at_once: bool) -> None
 def _bill_usage(sandbox: Sandbox, invoice: Doc, subscription: Doc, at: int) -> None:
     for item in subscription["items"]["data"]:
         if items.is_metered(item):
-            invoicing.usage_line(sandbox, invoice, item, (item["current_period_start"], at))
+            invoicing.usage_line(sandbox, invoice, item, (items.unbilled_from(item), at))

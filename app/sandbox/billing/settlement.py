@@ -95,9 +95,18 @@ def settled(sandbox: Sandbox, invoice: Doc) -> None:
         standing.come_back(sandbox, subscription)
     elif subscription["status"] == "incomplete":
         subscription["status"] = "active"
+        _keep_method(sandbox, subscription, invoice)
         standing.keep(sandbox, subscription, "customer.subscription.updated")
     else:
         fates.debt_gone(sandbox, subscription, invoice)
+
+
+def _keep_method(sandbox: Sandbox, subscription: Doc, invoice: Doc) -> None:
+    """What the first invoice was paid with, if the subscription asks to keep it."""
+    wanted = subscription["payment_settings"]["save_default_payment_method"] == "on_subscription"
+    intent = payments.intent_of(sandbox, invoice["id"])
+    if wanted and intent is not None and intent["payment_method"]:
+        subscription["default_payment_method"] = intent["payment_method"]
 
 
 def keep_appointment(sandbox: Sandbox, invoice: Doc) -> None:
@@ -112,6 +121,8 @@ def keep_appointment(sandbox: Sandbox, invoice: Doc) -> None:
         invoicing.finalize(sandbox, invoice)
         if invoice["status"] == "paid":
             settled(sandbox, invoice)
+        elif subscription is not None and subscription["pause_collection"]:
+            fates.let_off(sandbox, invoice, subscription["pause_collection"]["behavior"])
         elif by_mail:
             fates.send(sandbox, invoice)
             return

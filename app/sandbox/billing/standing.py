@@ -45,7 +45,12 @@ def next_due(sandbox: Sandbox, subscription: Doc) -> int | None:
     if subscription["cancel_at"] is not None:
         due.append(subscription["cancel_at"])
     if status == "paused":
+        if "_resuming" in subscription:
+            due.append(subscription["_resuming"]["expires_at"])
         return min(due, default=None)
+    held = subscription["pause_collection"]
+    if held and held["resumes_at"] is not None:
+        due.append(held["resumes_at"])
     end = renewal_due(subscription)
     due.append(end)
     if status == "trialing" and not subscription.get("_trial_notice_sent"):

@@ -35,6 +35,8 @@ class Order:
     cancel_at_period_end: bool = False
     payment_behavior: str = "allow_incomplete"
     off_session: bool = False
+    saves_method: bool = False
+    """Whether what the first invoice is paid with becomes the subscription's default."""
     days_until_due: int | None = None
     """Set for those who are sent their invoices instead of being charged."""
     billing_mode: str = "flexible"
@@ -203,7 +205,7 @@ def _blank(sandbox: Sandbox, order: Order, trialing: bool) -> Doc:
         "payment_settings": {
             "payment_method_options": None,
             "payment_method_types": None,
-            "save_default_payment_method": "off",
+            "save_default_payment_method": "on_subscription" if order.saves_method else "off",
         },
         "pending_invoice_item_interval": None,
         "pending_setup_intent": None,

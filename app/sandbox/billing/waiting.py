@@ -76,6 +76,25 @@ def wait_for_renewal(
     sandbox.add(made, "invoiceitem.created")
 
 
+def from_line(sandbox: Sandbox, customer: Doc, line: Doc) -> None:
+    """Let what a line says wait for the next invoice instead."""
+    of = line["parent"]["subscription_item_details"]
+    period = (line["period"]["start"], line["period"]["end"])
+    made = wait(sandbox, customer, line["amount"], line["currency"], line["description"], period)
+    made.update(
+        discountable=line["discountable"],
+        parent={
+            "type": "subscription_details",
+            "subscription_details": {key: of[key] for key in ("subscription", "subscription_item")},
+        },
+        pricing=line["pricing"],
+        proration=of["proration"],
+        quantity=line["quantity"] or 0,
+        quantity_decimal=line["quantity_decimal"],
+    )
+    sandbox.add(made, "invoiceitem.created")
+
+
 def of_subscription(sandbox: Sandbox, subscription: Doc) -> list[Doc]:
     """What waits for a subscription's next invoice."""
     return [

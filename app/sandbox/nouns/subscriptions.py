@@ -1,15 +1,14 @@
-"""Subscriptions: begin, change, cancel, resume."""
+"""Subscriptions: begin, change, cancel."""
 
 from app.sandbox.billing import (
     changes,
     discounting,
-    pausing,
     renewal,
     standing,
     starting,
 )
 from app.sandbox.config import DAY
-from app.sandbox.core.lists import Condition, among, is_, matching, of_clock, page, page_of
+from app.sandbox.core.lists import Condition, among, is_, matching, of_clock, page
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import (
     CLEARED,
@@ -27,7 +26,7 @@ from app.sandbox.core.params import (
     merged,
     one_of,
 )
-from app.sandbox.core.refusals import Refusal, invalid, missing_reference, wrong_state
+from app.sandbox.core.refusals import Refusal, invalid, missing, missing_reference, wrong_state
 from app.sandbox.core.sandbox import Sandbox
 
 STATUSES = ("active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused",
@@ -49,6 +48,7 @@ PAYMENT_BEHAVIOR = one_of(
     "allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"
 )
 CANCELLATION = Fields({"comment": Text(clears=True), "feedback": one_of(*FEEDBACK, clears=True)})
+PAYMENT_SETTINGS = Fields({"save_default_payment_method": one_of("off", "on_subscription")})
 _PERIOD_ENDS = ("max_period_end", "min_period_end")
 CREATE = Fields(
     {
@@ -74,6 +74,7 @@ CREATE = Fields(
         "metadata": Metadata(),
         "off_session": Flag(),
         "payment_behavior": PAYMENT_BEHAVIOR,
+        "payment_settings": PAYMENT_SETTINGS,
         "proration_behavior": PRORATION,
         "trial_end": instant("now"),
         "trial_period_days": Whole(least=1, most=730),
@@ -105,7 +106,16 @@ UPDATE = Fields(
         "items": ITEM_CHANGES,
         "metadata": Metadata(),
         "off_session": Flag(),
+        "pause_collection": Fields(
+            {
+                "behavior": one_of("keep_as_draft", "mark_uncollectible", "void"),
+                "resumes_at": instant(),
+            },
+            needs=("behavior",),
+            clears=True,
+        ),
         "payment_behavior": PAYMENT_BEHAVIOR,
+        "payment_settings": PAYMENT_SETTINGS,
         "proration_behavior": PRORATION,
         "proration_date": instant(),
         "trial_end": instant("now"),
@@ -167,6 +177,8 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
             currency=params.get("currency"),
             payment_behavior=behavior,
             off_session=params.get("off_session", False),
+            saves_method=params.get("payment_settings", {}).get("save_default_payment_method")
+            == "on_subscription",
             days_until_due=params.get("days_until_due"),
             billing_mode=params.get("billing_mode", {}).get("type", "flexible"),
         ),
@@ -205,6 +217,10 @@ def update(sandbox: Sandbox, params: Doc, id: str) -> Doc:
         subscription["description"] = params["description"] or None
     if "trial_settings" in params:
         subscription["trial_settings"] = params["trial_settings"]
+    if "pause_collection" in params:
+        _hold_collection(sandbox, subscription, params["pause_collection"])
+    if "payment_settings" in params:
+        subscription["payment_settings"].update(params["payment_settings"])
     if "discounts" in params:
         chosen = discounting.chosen(sandbox, params["discounts"], customer["id"])
         discounting.redeem(sandbox, chosen, subscription)
@@ -215,6 +231,17 @@ def update(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     else:
         standing.keep(sandbox, subscription, "customer.subscription.updated")
     return subscription
+
+
+def _hold_collection(sandbox: Sandbox, subscription: Doc, sent: Doc | str) -> None:
+    """Invoices are still made, and nobody has to pay them."""
+    if not isinstance(sent, dict):
+        subscription["pause_collection"] = None
+        return
+    until = sent.get("resumes_at")
+    if until is not None and until <= sandbox.now():
+        raise invalid("resumes_at must be in the future.", "pause_collection[resumes_at]")
+    subscription["pause_collection"] = {"behavior": sent["behavior"], "resumes_at": until}
 
 
 def _check_changeable(sandbox: Sandbox, subscription: Doc, params: Doc) -> None:
@@ -291,12 +318,15 @@ def cancel(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     return subscription
 
 
-def resume(sandbox: Sandbox, params: Doc, subscription: str) -> Doc:
-    doc = sandbox.get("subscription", subscription, "subscription")
-    if doc["status"] != "paused":
-        raise wrong_state(f"Subscription {subscription} is not paused, so it cannot be resumed.")
-    pausing.resume(sandbox, doc, params.get("payment_behavior", "resume_on_payment_attempt"))
-    return doc
+def delete_discount(sandbox: Sandbox, params: Doc, subscription_exposed_id: str) -> Doc:
+    doc = sandbox.get("subscription", subscription_exposed_id, "subscription_exposed_id")
+    found = [sandbox.find("discount", name) for name in doc["discounts"]]
+    doc["discounts"] = []
+    standing.keep(sandbox, doc, "customer.subscription.updated")
+    for discount in found:
+        if discount is not None:
+            return {**discount, "deleted": True}
+    raise missing("discount", subscription_exposed_id, "subscription_exposed_id")
 
 
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
@@ -324,12 +354,6 @@ def of_customer(sandbox: Sandbox, customer: Doc) -> Doc:
     return {**list_(sandbox, {"customer": customer["id"]}), "url": url}
 
 
-def list_items(sandbox: Sandbox, params: Doc) -> Doc:
-    subscription = sandbox.named("subscription", params["subscription"], "subscription")
-    url = f"/v1/subscription_items?subscription={subscription['id']}"
-    return page_of(subscription["items"]["data"], url, params)
-
-
 OPERATIONS = (
     Operation("POST", "/v1/subscriptions", create, CREATE, "SubscriptionCreateParams"),
     Operation(
@@ -355,24 +379,10 @@ OPERATIONS = (
         "SubscriptionCancelParams",
     ),
     Operation(
-        "POST",
-        "/v1/subscriptions/{subscription}/resume",
-        resume,
-        Fields(
-            {
-                "billing_cycle_anchor": Fields({"type": one_of("now")}, needs=("type",)),
-                "payment_behavior": one_of(
-                    "resume_on_payment_attempt", "resume_on_payment_success"
-                ),
-            }
-        ),
-        "SubscriptionResumeParams",
-    ),
-    Operation(
-        "GET",
-        "/v1/subscription_items",
-        list_items,
-        Fields({**listing().known, "subscription": Text()}, needs=("subscription",)),
-        "SubscriptionItemListParams",
+        "DELETE",
+        "/v1/subscriptions/{subscription_exposed_id}/discount",
+        delete_discount,
+        NOTHING,
+        "SubscriptionDeleteDiscountParams",
     ),
 )

@@ -4,16 +4,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sandbox.billing import items, standing
+from app.sandbox.billing import items, payments, standing
 from app.sandbox.core.params import Doc
 from app.sandbox.core.refusals import Refusal, invalid
-from app.sandbox.nouns import customers, invoices, payment_methods, subscriptions
+from app.sandbox.nouns import (
+    customers,
+    invoices,
+    payment_methods,
+    subscription_pauses,
+    subscriptions,
+)
 from app.sandbox.pages.rendering import Page, form, go, not_found, page
 
-_CARDS = {"visa": "visa", "mastercard": "mastercard", "declines": "chargeCustomerFail"}
+_CARDS = {
+    "visa": "visa",
+    "mastercard": "mastercard",
+    "declines": "chargeCustomerFail",
+    "confirms": "authenticationRequired",
+}
 _DONE = {
     "cancel": "Your subscription will end when the current period is over.",
     "undo": "Your subscription goes on.",
+    "resume": "Your subscription goes on from today.",
     "change": "Your plan has been changed.",
     "card": "Your card has been updated.",
     "pay": "Thank you, your invoice is paid.",
@@ -46,6 +58,8 @@ class PortalPage(Page):
                 self._do(session["customer"], sent)
         except Refusal as refusal:
             with self._sandbox.unit():
+                if bank := self._bank_of(sent.get("invoice", "")):
+                    return go(bank)
                 return self._page(id, refusal.status, error=refusal.error["message"])
         finally:
             self._after()
@@ -59,16 +73,16 @@ class PortalPage(Page):
         if action == "pay":
             invoice = sandbox.get("invoice", sent.get("invoice", ""), "invoice")
             _check_owner(invoice, customer)
-            invoices.pay(sandbox, {}, invoice["id"])
+            invoices.pay(sandbox, {"off_session": False}, invoice["id"])
             return
         subscription = sandbox.get("subscription", sent.get("subscription", ""), "subscription")
         _check_owner(subscription, customer)
         if action == "cancel":
-            # The portal of a flexible subscription sets the date and not the flag.
-            end = standing.period_end(subscription)
-            subscriptions.update(sandbox, {"cancel_at": end}, subscription["id"])
+            subscriptions.update(sandbox, _ending(subscription), subscription["id"])
         elif action == "undo":
             subscriptions.update(sandbox, {"cancel_at": ""}, subscription["id"])
+        elif action == "resume":
+            subscription_pauses.resume(sandbox, {}, subscription["id"])
         elif action == "change":
             subscriptions.update(
                 sandbox,
@@ -81,6 +95,13 @@ class PortalPage(Page):
             )
         else:
             raise invalid("There is nothing to do.", "action")
+
+    def _bank_of(self, invoice: str) -> str | None:
+        """The page on which the holder of the card can confirm a payment."""
+        intent = payments.intent_of(self._sandbox, invoice)
+        if intent is None or intent["status"] != "requires_action":
+            return None
+        return str(intent["next_action"]["redirect_to_url"]["url"])
 
     def _change_card(self, customer: str, card: str) -> None:
         sandbox = self._sandbox
@@ -151,6 +172,13 @@ class PortalPage(Page):
     def _name(self, price: Doc) -> str:
         product = self._sandbox.find("product", price["product"])
         return str(product["name"] if product else price["product"])
+
+
+def _ending(subscription: Doc) -> Doc:
+    """The portal of a flexible subscription sets the date, that of a classic one the flag."""
+    if subscription["billing_mode"]["type"] == "classic":
+        return {"cancel_at_period_end": True}
+    return {"cancel_at": standing.period_end(subscription)}
 
 
 def _check_owner(doc: Doc, customer: str) -> None:
