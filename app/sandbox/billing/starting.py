@@ -97,7 +97,7 @@ def _plan_end(subscription: Doc, order: Order, now: int) -> None:
 
 def billing_mode(kind: str, now: int) -> Doc:
     if kind == "classic":
-        return {"type": "classic", "flexible": None, "updated_at": None}
+        return {"type": "classic", "flexible": None}
     return {
         "type": "flexible",
         "flexible": {"proration_discounts": "included"},
