@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A virtual environment that happens to be active is not the one meant here.
 unexport VIRTUAL_ENV PYTHONHOME
 
-.PHONY: help run demo worker test slow check format bench migrate lock clean
+.PHONY: help run demo worker test slow drivers check format bench migrate lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: $(READY) ## Run the whole test suite on an embedded Postgres
 
 slow: $(READY) ## Hear Stripe's news in every order up to seven events, which takes minutes
 	@CONVERGENCE_FULL=1 exec $(BIN)/python -m pytest -n 2 -s tests/convergence $(ARGS)
+
+drivers: ## Install Stripe's command line and its SDK for Node below var/; the sandbox is tested with them where they are
+	@npm install --prefix var/drivers --no-save --no-audit --no-fund --ignore-scripts @stripe/cli@1.52.0 stripe@23.1.0
 
 check: $(READY) ## Run the linters, the type checker and the import contracts
 	$(BIN)/ruff check .

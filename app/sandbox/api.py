@@ -19,7 +19,7 @@ from app.sandbox.core.params import Many, Text
 from app.sandbox.core.refusals import Refusal
 from app.sandbox.core.sandbox import Cause, Sandbox
 from app.sandbox.core.spoiling import Spoiled
-from app.sandbox.nouns.catalog import INCLUDABLE, OPERATIONS
+from app.sandbox.nouns.catalog import INCLUDABLE, OPERATIONS, UNDOCUMENTED
 
 _log = logging.getLogger("sandbox.api")
 _LARGEST_BODY = 1_000_000
@@ -136,7 +136,7 @@ class Api:
 
 
 def _route(method: str, path: str) -> tuple[Operation, dict[str, str]]:
-    for operation in OPERATIONS:
+    for operation in (*OPERATIONS, *UNDOCUMENTED):
         if operation.method == method and (match := operation.pattern.match(path)):
             return operation, match.groupdict()
     raise Refusal(f"Unrecognized request URL ({method}: {path}).", status=404)

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import pytest
 from stripe._object_classes import get_object_class
+from stripe.events._event_classes import get_v2_event_class
 
 from app.sandbox.core.operations import Operation
 from app.sandbox.core.params import Choice, Fields, Flag, Many, Metadata, Spec, Text, Url, Whole
@@ -74,7 +75,7 @@ async def test_every_object_has_the_fields_of_the_pinned_version(account: Accoun
     """The SDK's classes know the fields of this very version: none is missing, none of the past."""
     for kind in await _live(account):
         [doc, *_] = account.app.state.sandbox.all(kind)
-        declared = get_object_class("V1", kind).__annotations__
+        declared = _declared(doc)
         shown = public(doc)
         assert [key for key in shown if key not in declared] == [], kind
         needed = {
@@ -83,6 +84,15 @@ async def test_every_object_has_the_fields_of_the_pinned_version(account: Accoun
             if type(None) not in get_args(hint) and "ClassVar" not in str(hint)
         }
         assert needed - shown.keys() - {"deleted"} <= _LEFT_OUT, kind
+
+
+def _declared(doc: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an object's class; a thin event has more of them, by its type."""
+    version: Any = "V2" if doc["object"].startswith("v2.") else "V1"
+    kind = get_object_class(version, doc["object"])
+    more = get_v2_event_class(doc["type"]).__annotations__ if version == "V2" else {}
+    optional = {key: hint | None for key, hint in more.items() if "ClassVar" not in str(hint)}
+    return {**kind.__annotations__, **optional}
 
 
 _LEFT_OUT = {"plan"}
@@ -135,9 +145,10 @@ async def _live(account: Account) -> set[str]:
     )
     await _unusual_payments(account)
     await account.advance(days=4)
+    await _mishaps(account, charge.id)
     rows = account.app.state.sandbox.store.rows("SELECT DISTINCT kind FROM objects")
     kinds = {row["kind"] for row in rows}
-    assert len(kinds) >= 18, kinds
+    assert len(kinds) >= 21, kinds
     return kinds
 
 
@@ -177,6 +188,49 @@ async def _unusual_payments(account: Account) -> None:
     await v1.payment_intents.create_async(
         {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
     )
+
+
+async def _mishaps(account: Account, charge: str) -> None:
+    """Money that comes back, is disputed and asked about; usage that cannot count."""
+    v1 = account.stripe.v1
+    await account.control(
+        "webhook_endpoints", url="https://b.test/", secret="whsec_b", payload="both"
+    )
+    for card in ("pm_card_refundFail", "pm_card_createDispute", "pm_card_createDisputeInquiry"):
+        customer = await account.customer(card=card)
+        await account.subscription(customer=customer.id)
+        [paid] = (await v1.charges.list_async({"customer": customer.id})).data
+        if card == "pm_card_refundFail":
+            await v1.refunds.create_async({"charge": paid.id})
+        else:
+            [dispute] = (await v1.disputes.list_async({"charge": paid.id})).data
+            await v1.disputes.update_async(
+                dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}}
+            )
+    await v1.billing.meters.create_async(
+        {
+            "display_name": "Pages",
+            "event_name": "pages",
+            "default_aggregation": {"formula": "sum"},
+        }
+    )
+    await v1.billing.meter_events.create_async(
+        {"event_name": "pages", "payload": {"stripe_customer_id": "cus_none", "value": "1"}}
+    )
+    await account.advance(hours=1)
+
+
+async def test_every_event_is_one_that_stripe_has(account: Account) -> None:
+    await _live(account)
+    known = contract.literals(
+        contract.entry(
+            contract.keys(contract.typed_dict("WebhookEndpointCreateParams"))["enabled_events"]
+        )
+    )
+    assert known is not None
+    told = {event["type"] for event in account.app.state.sandbox.all("event")}
+    assert len(told) >= 40
+    assert told <= known
 
 
 def _wrong(account: Account, kinds: set[str]) -> dict[str, list[str]]:

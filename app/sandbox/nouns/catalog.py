@@ -24,6 +24,7 @@ from app.sandbox.nouns import (
     meters,
     payment_intents,
     payment_methods,
+    payment_pages,
     portal_sessions,
     previews,
     prices,
@@ -68,6 +69,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *test_clocks.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
 )
+UNDOCUMENTED: tuple[Operation, ...] = payment_pages.OPERATIONS
+"""Calls that Stripe's own tools make and no SDK knows."""
 INCLUDABLE: dict[tuple[str, str], Includable] = {
     ("charge", "refunds"): charges.refunds_of,
     ("checkout.session", "line_items"): checkout_sessions.line_items,

@@ -12,6 +12,7 @@ from app.sandbox.core.params import (
     Range,
     Text,
     Whole,
+    given,
     instant,
     listing,
     merged,
@@ -76,6 +77,21 @@ def retrieve(sandbox: Sandbox, params: Doc, coupon: str) -> Doc:
     return sandbox.get("coupon", coupon, "coupon")
 
 
+def update(sandbox: Sandbox, params: Doc, coupon: str) -> Doc:
+    doc = sandbox.get("coupon", coupon, "coupon")
+    doc.update(given(params, "name"))
+    doc["metadata"] = merged(doc["metadata"], params.get("metadata"))
+    return sandbox.save(doc, "coupon.updated")
+
+
+def delete(sandbox: Sandbox, params: Doc, coupon: str) -> Doc:
+    """Nobody can redeem it any more; who has redeemed it keeps the discount."""
+    doc = sandbox.get("coupon", coupon, "coupon")
+    sandbox.emit("coupon.deleted", doc)
+    sandbox.save({**doc, "deleted": True, "valid": False})
+    return {"id": coupon, "object": "coupon", "deleted": True}
+
+
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
     return page(sandbox, "coupon", "/v1/coupons", params, matching(params))
 
@@ -84,4 +100,12 @@ OPERATIONS = (
     Operation("POST", "/v1/coupons", create, CREATE, "CouponCreateParams"),
     Operation("GET", "/v1/coupons", list_, listing(created=Range()), "CouponListParams"),
     Operation("GET", "/v1/coupons/{coupon}", retrieve, NOTHING, "CouponRetrieveParams"),
+    Operation(
+        "POST",
+        "/v1/coupons/{coupon}",
+        update,
+        Fields({"metadata": Metadata(), "name": Text(clears=True, most=40)}),
+        "CouponUpdateParams",
+    ),
+    Operation("DELETE", "/v1/coupons/{coupon}", delete, NOTHING, "CouponDeleteParams"),
 )

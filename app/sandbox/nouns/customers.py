@@ -77,7 +77,12 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
     }
     sandbox.add(customer)
     if "payment_method" in params:
-        payment_methods.put_on(sandbox, params["payment_method"], customer, "payment_method")
+        named = params["payment_method"]
+        method = payment_methods.put_on(sandbox, named, customer, "payment_method")
+        settings = params.get("invoice_settings", {})
+        if settings.get("default_payment_method") == named:
+            # `pm_card_visa` stands for the card that was just made of it.
+            settings["default_payment_method"] = method["id"]
     _write(sandbox, customer, params)
     sandbox.save(customer)
     sandbox.emit("customer.created", customer)

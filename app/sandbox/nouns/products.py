@@ -18,7 +18,7 @@ from app.sandbox.core.params import (
     merged,
     one_of,
 )
-from app.sandbox.core.refusals import invalid
+from app.sandbox.core.refusals import invalid, wrong_state
 from app.sandbox.core.sandbox import Sandbox
 
 _COMMON: dict[str, Spec] = {
@@ -101,6 +101,14 @@ def update(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     return sandbox.save(product, "product.updated")
 
 
+def delete(sandbox: Sandbox, params: Doc, id: str) -> Doc:
+    product = sandbox.get("product", id)
+    if sandbox.all("price", product=id):
+        raise wrong_state("This product cannot be deleted because it has one or more prices.")
+    sandbox.emit("product.deleted", product)
+    return sandbox.save({"id": id, "object": "product", "deleted": True})
+
+
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
     conditions = matching(params, "active", "url")
     if "ids" in params:
@@ -119,4 +127,5 @@ OPERATIONS = (
     ),
     Operation("GET", "/v1/products/{id}", retrieve, NOTHING, "ProductRetrieveParams"),
     Operation("POST", "/v1/products/{id}", update, UPDATE, "ProductUpdateParams"),
+    Operation("DELETE", "/v1/products/{id}", delete, NOTHING, "ProductDeleteParams"),
 )

@@ -55,7 +55,9 @@ def retrieve(sandbox: Sandbox, params: Doc, refund: str) -> Doc:
 def update(sandbox: Sandbox, params: Doc, refund: str) -> Doc:
     doc = sandbox.get("refund", refund, "refund")
     doc["metadata"] = merged(doc["metadata"], params.get("metadata"))
-    return sandbox.save(doc, "refund.updated")
+    if sandbox.save(doc, "refund.updated") and "metadata" in params:
+        sandbox.emit("charge.refund.updated", doc)
+    return doc
 
 
 def cancel(sandbox: Sandbox, params: Doc, refund: str) -> Doc:
