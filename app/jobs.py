@@ -16,6 +16,7 @@ from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
 from app.invoices import jobs as invoices
 from app.kernel.clock import Clock
+from app.metered import jobs as metered
 from app.notifications import jobs as notifications
 from app.payments import jobs as payments
 from app.recovery import jobs as recovery
@@ -39,6 +40,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     invoices.JOBS,
     payments.JOBS,
     recovery.JOBS,
+    metered.JOBS,
     webhooks.JOBS,
     notifications.JOBS,
 )

@@ -12,6 +12,7 @@ from app.infra.http import health
 from app.infra.http.lane import HotOperation
 from app.insights import router as insights
 from app.invoices.router import router as invoices
+from app.metered import router as metered
 from app.notifications.router import endpoints
 from app.organizations.router import router as organizations
 from app.payments.router import router as payments
@@ -54,6 +55,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     discounts.router,
     discounts.operators,
     invoices,
+    metered.router,
+    metered.operators,
     payments,
     recovery.router,
     recovery.operators,

@@ -19,6 +19,8 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("sinks.tell_lago", "* * * * *"),
     Scheduled("sinks.put_counters", "* * * * *"),
     Scheduled("notifications.sweep", "*/5 * * * *"),
+    Scheduled("metered.report", "* * * * *"),
+    Scheduled("metered.forget_events", "30 4 * * *"),
     Scheduled("payments.make_requested_refunds", "* * * * *"),
     Scheduled("notifications.forget", "30 4 * * *"),
     Scheduled("recovery.sweep", "*/15 * * * *"),

@@ -27,10 +27,16 @@ from app.subscriptions.events import (
     SubscriptionChanged,
     TrialEnding,
 )
-from app.usage.events import ModelUnpriced, QuotaThresholdReached, SpendThresholdReached
+from app.usage.events import (
+    ModelUnpriced,
+    QuotaThresholdReached,
+    SpendThresholdReached,
+    UsageVoided,
+)
 from app.users.events import EmailVerificationRequested
 
 SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
+    UsageVoided: ("metered.take_back",),
     EmailVerificationRequested: ("notifications.email_verification",),
     PasswordResetRequested: ("notifications.password_reset",),
     PasswordChanged: ("notifications.password_changed",),
@@ -44,17 +50,21 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     QuotaThresholdReached: ("notifications.quota_threshold",),
     InvoiceIssued: ("notifications.invoice_ready",),
     InvoicePaid: ("notifications.receipt", "payments.look_up"),
-    SubscriptionChanged: ("recovery.follow",),
+    SubscriptionChanged: ("recovery.follow", "metered.enrol"),
     PaymentFailed: ("notifications.payment_failed", "recovery.note_failure"),
     PaymentActionRequired: (
         "notifications.payment_action_required",
         "recovery.note_action_required",
     ),
-    PaymentRecovered: ("notifications.payment_recovered", "recovery.note_payment"),
+    PaymentRecovered: (
+        "notifications.payment_recovered",
+        "recovery.note_payment",
+        "metered.enrol",
+    ),
     PaymentMethodExpiring: ("notifications.payment_method_expiring",),
     TrialEnding: ("notifications.trial_ending",),
     GraceEnding: ("notifications.grace_ending",),
-    GraceEnded: ("notifications.grace_ended",),
+    GraceEnded: ("notifications.grace_ended", "metered.enrol"),
     DuplicateSubscription: ("notifications.duplicate_subscription",),
     CreditExpiring: ("notifications.credit_expiring",),
     EndpointDisabled: ("notifications.endpoint_disabled",),

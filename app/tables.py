@@ -9,6 +9,7 @@ from app.discounts import models as discounts
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
 from app.invoices import models as invoices
+from app.metered import models as metered
 from app.notifications import models as notifications
 from app.organizations import models as organizations
 from app.payments import models as payments
@@ -25,6 +26,7 @@ __all__ = [
     "budgets",
     "credits",
     "metadata",
+    "metered",
     "payments",
     "recovery",
     "subscriptions",

@@ -38,6 +38,7 @@ from app.insights import wiring as insights
 from app.invoices import wiring as invoices
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.entitlements import Entitlements
+from app.metered import wiring as metered
 from app.notifications import wiring as notifications
 from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
@@ -97,6 +98,7 @@ FEATURES: tuple[Register, ...] = (
     insights.register,
     payments.register,
     recovery.register,
+    metered.register,
     webhooks.register,
     notifications.register,
     admin.register,

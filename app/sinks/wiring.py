@@ -16,7 +16,7 @@ def register(services: Services) -> None:
     work, feeds = services[UnitOfWork], services[UsageFeeds]
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     sinks = SinkRepository(work)
-    attempts = Attempts(work, sinks, clock)
+    attempts = services.add(Attempts, Attempts(work, sinks, clock))
     lago: LagoGateway | None = None
     if LagoGateway in services:
         lago = services[LagoGateway]  # type: ignore[type-abstract]

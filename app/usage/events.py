@@ -39,6 +39,15 @@ class SpendThresholdReached(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class UsageVoided(Fact):
+    """An event counts for nothing any more; whoever passed it on has something to take back."""
+
+    organization_id: UUID
+    event_id: UUID
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ModelUnpriced(Fact):
     """Usage of a model waits for a price; once per organization, model and day."""
 

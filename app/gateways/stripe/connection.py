@@ -23,6 +23,7 @@ from app.kernel.errors import BillingError
 
 if TYPE_CHECKING:
     from stripe._v1_services import V1Services
+    from stripe._v2_services import V2Services
 
 log = structlog.get_logger(__name__)
 
@@ -80,9 +81,17 @@ class StripeConnection:
 
     @property
     def v1(self) -> V1Services:
+        return self._started.v1
+
+    @property
+    def v2(self) -> V2Services:
+        return self._started.v2
+
+    @property
+    def _started(self) -> stripe.StripeClient:
         if self._client is None:
             raise RuntimeError("start the gateway in the loop that calls it")
-        return self._client.v1
+        return self._client
 
     async def ask(
         self,

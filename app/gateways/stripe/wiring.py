@@ -11,7 +11,9 @@ from app.gateways.stripe.coupons import CouponsGateway
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.live import LiveStripe
 from app.gateways.stripe.live_coupons import LiveCoupons
+from app.gateways.stripe.live_metering import LiveMetering
 from app.gateways.stripe.live_payments import LivePayments
+from app.gateways.stripe.metering import MeteringGateway
 from app.gateways.stripe.payments import PaymentsGateway
 from app.gateways.stripe.unconfigured import unconfigured_stripe
 from app.infra.http.provide import Services
@@ -21,6 +23,7 @@ from app.infra.settings import Settings
 GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
     StripeGateway: LiveStripe,
     PaymentsGateway: LivePayments,
+    MeteringGateway: LiveMetering,
     CouponsGateway: LiveCoupons,
 }
 """What is asked of Stripe, by topic, and who asks it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, tuple_, update
+from sqlalchemy import any_, delete, func, literal, select, text, tuple_, update
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
@@ -77,6 +77,23 @@ class FeedRepository(Repository):
     async def count(self, name: str) -> int:
         found = select(func.count()).select_from(UsageNote).where(UsageNote.feed == name)
         return int(await self.session.scalar(found) or 0)
+
+    async def waiting_of(
+        self, name: str, organization_id: OrganizationId
+    ) -> list[tuple[UUID, UUID]]:
+        """The events of one organization that are noted and not passed on."""
+        notes = await self.session.scalars(
+            select(UsageNote).where(
+                UsageNote.feed == name,
+                literal(organization_id) == any_(UsageNote.organization_ids),
+            )
+        )
+        return [
+            (owner, event_id)
+            for note in notes
+            for owner, event_id in zip(note.organization_ids, note.event_ids or (), strict=False)
+            if owner == organization_id
+        ]
 
     async def take_ticket(self) -> int:
         """A number larger than any that was taken before."""

@@ -17,6 +17,7 @@ from app.kernel.rates import plain
 from app.pricing.domain import PriceBook, Tokens
 from app.pricing.service import PriceService
 from app.usage.domain import Figures
+from app.usage.events import UsageVoided
 from app.usage.models import UsageEvent
 from app.usage.repository.corrections import CorrectionRepository
 from app.usage.repository.recount import RecountRepository
@@ -74,6 +75,7 @@ class UsageCorrections:
             if await self._usage.mark_void(organization_id, event, self._clock.now(), reason):
                 await self._usage.session.refresh(event)
                 await self._take_back(organization_id, event)
+                self._work.announce(UsageVoided(organization_id, event.id, event.occurred_at))
                 self._audit.record(
                     "usage.voided",
                     encode_id("evt", event.id),

@@ -126,6 +126,12 @@ class UsageFeeds:
         async with self._work.begin_platform():
             return await self._feeds.events(named)
 
+    async def waiting_events(self, name: str, organization_id: OrganizationId) -> list[UsageEvent]:
+        """One organization's events that were recorded and not passed on yet."""
+        async with self._work.begin_platform():
+            named = await self._feeds.waiting_of(name, organization_id)
+            return await self._feeds.events(named)
+
     async def months(self, named: Sequence[Named]) -> tuple[int, list[UsageMonth]]:
         """Months as they are now, and a ticket: figures read later have a larger one.
 

@@ -1,0 +1,48 @@
+"""Background work of metered billing."""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.infra.http.provide import Services
+from app.infra.jobs.worker import Payload
+from app.kernel.ids import OrganizationId
+from app.metered.service import (
+    BatchService,
+    Enrolments,
+    MeteredCorrections,
+    UsageCollector,
+    UsageReporter,
+)
+
+
+async def report(payload: Payload, services: Services) -> None:
+    """Put what was recorded into batches, and tell Stripe of those that are due."""
+    await services[UsageCollector].collect()
+    await services[UsageReporter].send()
+
+
+async def enrol(payload: Payload, services: Services) -> None:
+    """See whether an organization's use is billed from now on, or no longer."""
+    await services[Enrolments].review(OrganizationId(UUID(payload["organization_id"])))
+
+
+async def take_back(payload: Payload, services: Services) -> None:
+    """Correct what Stripe was told of an event that was voided since."""
+    await services[MeteredCorrections].take_back(
+        OrganizationId(UUID(payload["organization_id"])),
+        UUID(payload["event_id"]),
+        datetime.fromisoformat(payload["occurred_at"]),
+    )
+
+
+async def forget_events(payload: Payload, services: Services) -> None:
+    """Forget which events old portions hold."""
+    await services[BatchService].forget_old_events()
+
+
+JOBS = {
+    "metered.report": report,
+    "metered.enrol": enrol,
+    "metered.take_back": take_back,
+    "metered.forget_events": forget_events,
+}
