@@ -14,6 +14,7 @@ from app.insights import router as insights
 from app.invoices.router import router as invoices
 from app.metered import router as metered
 from app.notifications.router import endpoints
+from app.notifications.router import endpoints, notices, operators
 from app.organizations.router import router as organizations
 from app.payments.router import router as payments
 from app.pricing import router as pricing
@@ -62,6 +63,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     recovery.operators,
     webhooks,
     endpoints.router,
+    notices.router,
+    operators.router,
     admin,
 )
 

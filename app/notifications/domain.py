@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -139,6 +139,33 @@ class Told:
     person_id: UUID | None
     attempt: int
     channel: Channel = Channel.MAIL
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeView:
+    """A notice as it is listed. Without an organization it is a person's, or the operators'."""
+
+    id: UUID
+    organization_id: OrganizationId | None
+    kind: NoticeKind
+    channel: Channel
+    state: NoticeState
+    subject: str | None
+    recipient: str | None
+    attempts: int
+    last_error: str | None
+    next_attempt_at: datetime | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """Kinds of notices that are not mailed."""
+
+    to_me: frozenset[NoticeKind]
+    to_nobody: frozenset[NoticeKind]
+    """Turned off for the whole organization."""
 
 
 @dataclass(frozen=True, slots=True)

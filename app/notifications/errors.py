@@ -1,12 +1,31 @@
 """What notifications refuse."""
 
-from app.kernel.errors import Conflict, NotFound, Unavailable
+from app.kernel.errors import Conflict, NotFound, Refused, Unavailable
 
 
 class NoticeNotFound(NotFound):
     """There is no such notice."""
 
     code = "notice_not_found"
+
+
+class NoticeNotDead(Conflict):
+    """This notice is {state}; only what was refused or given up is sent again."""
+
+    code = "notice_not_dead"
+    shown = ("state",)
+
+
+class CannotBeMuted(Refused):
+    """{kind} is always told."""
+
+    code = "cannot_be_muted"
+
+
+class NotALink(NotFound):
+    """This is no link of ours."""
+
+    code = "not_a_link"
 
 
 class EndpointNotFound(NotFound):

@@ -40,6 +40,11 @@ class Rule:
         return bool(self.audience & {Audience.PERSON, Audience.GUEST})
 
 
+def can_be_muted(kind: NoticeKind) -> bool:
+    """What concerns the safety of an account, and what only operators can mend, is always told."""
+    return Audience.KEEPERS in RULES[kind].audience
+
+
 def cause_of(kind: NoticeKind, facts: Facts) -> str:
     """What a notice is told for, once: the kind, and those fields of the fact that identify it."""
     return ":".join([kind.value, *(str(facts[name]) for name in RULES[kind].cause)])

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import PlatformTable, TenantTable
 from app.kernel.ids import OrganizationId, new_id
-from app.notifications.domain import Channel, HookEvent, NoticeKind, NoticeState, Told
+from app.notifications.domain import Channel, HookEvent, NoticeKind, NoticeState, NoticeView, Told
 from app.notifications.endpoints import Attempt, DeliveryState, Endpoint, HookDelivery
 
 _STATES = ", ".join(f"'{state.value}'" for state in NoticeState)
@@ -44,6 +44,22 @@ class _Notice:
     leased_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+
+    def to_domain(self, organization_id: OrganizationId | None, notice_id: UUID) -> NoticeView:
+        return NoticeView(
+            id=notice_id,
+            organization_id=organization_id,
+            kind=NoticeKind(self.kind),
+            channel=Channel(self.channel),
+            state=NoticeState(self.state),
+            subject=self.subject,
+            recipient=self.recipient,
+            attempts=self.attempts,
+            last_error=self.last_error,
+            next_attempt_at=self.next_attempt_at,
+            created_at=self.created_at,
+            settled_at=self.settled_at,
+        )
 
     def told(self, organization_id: OrganizationId | None, notice_id: UUID) -> Told:
         return Told(
@@ -80,6 +96,15 @@ class PersonalNotice(_Notice, PlatformTable):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     cause: Mapped[str] = mapped_column(unique=True)
+
+
+class NoticePreference(TenantTable):
+    """Kinds that are not mailed: to a member, or, under the organization's own id, to nobody."""
+
+    __tablename__ = "notice_preferences"
+
+    muted: Mapped[list[str]]
+    updated_at: Mapped[datetime]
 
 
 class WebhookEndpoint(TenantTable):

@@ -49,17 +49,23 @@ class Renderer:
         }
         self._seller = seller
 
-    def mail(self, told: Told, letter: Letter) -> Mail:
+    def mail(self, told: Told, letter: Letter, unsubscribe_url: str | None = None) -> Mail:
         """The mail of a notice. Its reference is the cause: a repeat has the same Message-ID."""
         written = self.write(told.kind, letter)
         why = self._why(told, letter)
         greeting = f"Hello {_one_line(letter.name)}," if letter.name is not None else "Hello,"
         paragraphs = (greeting, *written.paragraphs)
-        text = "\n\n".join([*paragraphs, f"-- \n{why}\n{self._seller}\n"])
+        footer = [why, self._seller]
+        if unsubscribe_url is not None:
+            footer.insert(1, f"No more mails like this: {unsubscribe_url}")
+        text = "\n\n".join([*paragraphs, "-- \n" + "\n".join(footer) + "\n"])
         page = self._environment.get_template("letter.html").render(
-            subject=written.subject, paragraphs=[_shown(each) for each in paragraphs], why=why
+            subject=written.subject,
+            paragraphs=[_shown(each) for each in paragraphs],
+            why=why,
+            unsubscribe_url=unsubscribe_url,
         )
-        return Mail(letter.to, written.subject, text, page, reference=told.cause)
+        return Mail(letter.to, written.subject, text, page, told.cause, unsubscribe_url)
 
     def note(self, told: Told, letter: Letter) -> ChatNote:
         """The notice for a room full of people: no greeting, and no code (see `kinds.py`)."""

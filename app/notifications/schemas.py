@@ -8,15 +8,28 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from app.infra.http.schemas import InputModel, Instant, OutputModel, prefixed_id
-from app.notifications.domain import HookEvent
+from app.notifications.domain import (
+    Audience,
+    Channel,
+    HookEvent,
+    Muted,
+    NoticeKind,
+    NoticeState,
+    NoticeView,
+)
 from app.notifications.endpoints import DeliveryState, Endpoint, HookDelivery
+from app.notifications.kinds import RULES, can_be_muted
 
 if TYPE_CHECKING:
     EndpointId = UUID
     MessageId = UUID
+    NoticeId = UUID
+    OrganizationIdOut = UUID
 else:
     EndpointId = prefixed_id("whe")
     MessageId = prefixed_id("msg")
+    NoticeId = prefixed_id("ntc")
+    OrganizationIdOut = prefixed_id("org")
 
 Url = Annotated[
     str, Field(min_length=1, max_length=2000, examples=["https://example.com/hooks/billing"])
@@ -35,6 +48,80 @@ Events = Annotated[
     Field(max_length=len(HookEvent), description="Which events; empty for all of them."),
     AfterValidator(_distinct),
 ]
+
+
+class NoticeOut(OutputModel):
+    """Something that somebody was told, or was to be told."""
+
+    id: NoticeId
+    kind: NoticeKind
+    channel: Channel
+    state: NoticeState
+    subject: str | None = Field(description="Known once it was sent.")
+    recipient: str | None
+    attempts: int
+    last_error: str | None
+    next_attempt_at: Instant | None
+    created_at: Instant
+    settled_at: Instant | None
+
+    @classmethod
+    def of(cls, notice: NoticeView) -> NoticeOut:
+        return cls.model_validate(notice)
+
+
+class AnyNoticeOut(NoticeOut):
+    """A notice, and whose it is: nobody's where it is a person's or for operators."""
+
+    organization_id: OrganizationIdOut | None
+
+    @classmethod
+    def of(cls, notice: NoticeView) -> AnyNoticeOut:
+        return cls.model_validate(notice)
+
+
+def _once(kinds: list[NoticeKind]) -> list[NoticeKind]:
+    if len(set(kinds)) < len(kinds):
+        raise ValueError("each kind once")
+    return kinds
+
+
+class PreferencesIn(InputModel):
+    muted: Annotated[
+        list[NoticeKind],
+        Field(
+            max_length=len(NoticeKind),
+            description="Kinds that are not mailed; empty for all of them to be.",
+            examples=[["quota_threshold"]],
+        ),
+        AfterValidator(_once),
+    ]
+
+
+class KindOut(OutputModel):
+    kind: NoticeKind
+    can_be_muted: bool
+    event: HookEvent | None = Field(description="What endpoints are told of it.")
+
+
+class PreferencesOut(OutputModel):
+    """What is not mailed to you, and what to nobody in your organization."""
+
+    muted: list[NoticeKind]
+    muted_for_everybody: list[NoticeKind]
+    kinds: list[KindOut]
+
+    @classmethod
+    def of(cls, muted: Muted) -> PreferencesOut:
+        return cls(
+            muted=sorted(muted.to_me),
+            muted_for_everybody=sorted(muted.to_nobody),
+            kinds=[
+                KindOut(kind=kind, can_be_muted=can_be_muted(kind), event=rule.event)
+                for kind, rule in RULES.items()
+                if Audience.OPERATORS not in rule.audience or Audience.KEEPERS in rule.audience
+            ],
+        )
 
 
 class EndpointIn(InputModel):

@@ -14,6 +14,7 @@ from app.kernel.clock import Clock
 from app.notifications.rendering import Renderer
 from app.notifications.repository.endpoints import DeliveryRepository, EndpointRepository
 from app.notifications.repository.notices import NoticeRepository
+from app.notifications.repository.preferences import PreferenceRepository
 from app.notifications.service.composing.hooks import HookLetters
 from app.notifications.service.composing.limits import LimitLetters
 from app.notifications.service.composing.money import MoneyLetters
@@ -23,7 +24,9 @@ from app.notifications.service.composing.platform import PlatformLetters
 from app.notifications.service.delivery import Delivery
 from app.notifications.service.endpoints import EndpointService, SecretBox
 from app.notifications.service.letters import Letters
+from app.notifications.service.looking import NoticeDesk
 from app.notifications.service.posting import Posting
+from app.notifications.service.preferences import PreferenceService, UnsubscribeLinks
 from app.notifications.service.telling import Telling
 from app.organizations.service import InviteService, MemberService, OrganizationService
 from app.subscriptions.service import SubscriptionService
@@ -59,11 +62,24 @@ def register(services: Services) -> None:
         users,
         services[OrganizationService],
     )
+    links = UnsubscribeLinks(services[SigningSecret], settings.base_url)
+    preferences = services.add(
+        PreferenceService,
+        PreferenceService(
+            work,
+            PreferenceRepository(work),
+            services[OrganizationService],
+            links,
+            services[AuditLog],
+            clock,
+        ),
+    )
+    services.add(NoticeDesk, NoticeDesk(work, notices, services[AuditLog], clock))
     renderer = Renderer(
         settings.base_url, settings.seller_name, settings.seller_email or settings.smtp_from
     )
     mail: MailGateway = services[MailGateway]  # type: ignore[type-abstract]
-    services.add(Delivery, Delivery(work, notices, letters, renderer, mail, chat, clock))
+    services.add(Delivery, Delivery(work, notices, letters, renderer, links, mail, chat, clock))
     services.add(
         Telling,
         Telling(
@@ -72,6 +88,7 @@ def register(services: Services) -> None:
             services[MemberService],
             users,
             endpoints,
+            preferences,
             clock,
             has_chat=has_chat,
         ),

@@ -33,6 +33,8 @@ class Mail:
     text: str
     html: str
     reference: str | None = None
+    unsubscribe_url: str | None = None
+    """Where a POST stops mails of this kind to this person (RFC 8058)."""
 
 
 class MailGateway(Protocol):

@@ -31,6 +31,9 @@ def build_message(mail: Mail, sender: str, at: datetime) -> EmailMessage:
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{_name_of(mail)}@{sender.rpartition('@')[2].strip('<> ')}>"
     message["Auto-Submitted"] = "auto-generated"
+    if mail.unsubscribe_url is not None:
+        message["List-Unsubscribe"] = f"<{mail.unsubscribe_url}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message

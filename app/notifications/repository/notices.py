@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.infra.db.repository import Repository
+from app.infra.db.repository import Repository, decode_cursor, encode_cursor
 from app.kernel.ids import OrganizationId, new_id
-from app.notifications.domain import Channel, Facts, NoticeKind, NoticeState
+from app.kernel.pages import Page, PageRequest
+from app.notifications.domain import Channel, Facts, NoticeKind, NoticeState, NoticeView
 from app.notifications.errors import NoticeNotFound
 from app.notifications.models import Notice, PersonalNotice
 
@@ -66,6 +67,62 @@ class NoticeRepository(Repository):
             found = await self.session.get(
                 Notice, (organization_id, notice_id), with_for_update=True, populate_existing=True
             )
+        if found is None:
+            raise NoticeNotFound
+        return found
+
+    async def list_for_organization(
+        self,
+        organization_id: OrganizationId,
+        request: PageRequest,
+        state: NoticeState | None,
+        kind: NoticeKind | None,
+    ) -> Page[NoticeView]:
+        query = select(Notice).where(Notice.organization_id == organization_id)
+        if state is not None:
+            query = query.where(Notice.state == state.value)
+        if kind is not None:
+            query = query.where(Notice.kind == kind.value)
+        page = await self.page(query, request, Notice.id, lambda row: row.id)
+        return page.map(lambda row: row.to_domain(organization_id, row.id))
+
+    async def list_for_operators(
+        self, request: PageRequest, state: NoticeState | None
+    ) -> Page[NoticeView]:
+        """Notices of both tables, the latest first."""
+
+        def ids(table: type[Notice | PersonalNotice], owner: Any) -> Any:
+            query = select(owner.label("owner"), table.id)
+            return query if state is None else query.where(table.state == state.value)
+
+        nobody = literal(None, Notice.organization_id.type)
+        both = ids(Notice, Notice.organization_id).union_all(ids(PersonalNotice, nobody)).subquery()
+        query = select(both.c.owner, both.c.id).order_by(both.c.id.desc())
+        if request.cursor is not None:
+            query = query.where(both.c.id < decode_cursor(request.cursor))
+        found = (await self.session.execute(query.limit(request.limit + 1))).all()
+        shown = [
+            (await self._get(owner, notice_id)).to_domain(owner, notice_id)
+            for owner, notice_id in found[: request.limit]
+        ]
+        more = len(found) > request.limit
+        return Page(shown, encode_cursor(shown[-1].id) if more else None)
+
+    async def find_owner_for_operators(self, notice_id: UUID) -> OrganizationId | None:
+        """Whose notice it is; None for operators' and people's. Raises `NoticeNotFound`."""
+        owner = await self.session.scalar(
+            select(Notice.organization_id).where(Notice.id == notice_id)
+        )
+        if owner is None and await self.session.get(PersonalNotice, notice_id) is None:
+            raise NoticeNotFound
+        return OrganizationId(owner) if owner is not None else None
+
+    async def _get(self, owner: UUID | None, notice_id: UUID) -> Notice | PersonalNotice:
+        found: Notice | PersonalNotice | None
+        if owner is None:
+            found = await self.session.get(PersonalNotice, notice_id)
+        else:
+            found = await self.session.get(Notice, (owner, notice_id))
         if found is None:
             raise NoticeNotFound
         return found

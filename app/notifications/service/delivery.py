@@ -19,6 +19,7 @@ from app.notifications.domain import LEASE, RETRIES, Channel, Letter, NoticeStat
 from app.notifications.rendering import Renderer
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.service.letters import Letters
+from app.notifications.service.preferences import UnsubscribeLinks
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class Delivery:
         notices: NoticeRepository,
         letters: Letters,
         renderer: Renderer,
+        links: UnsubscribeLinks,
         mail: MailGateway,
         chat: ChatGateway | None,
         clock: Clock,
@@ -58,6 +60,7 @@ class Delivery:
         self._notices = notices
         self._letters = letters
         self._renderer = renderer
+        self._links = links
         self._mail = mail
         self._chat = chat
         self._clock = clock
@@ -114,7 +117,7 @@ class Delivery:
                 return _Outcome(NoticeState.OBSOLETE)
             if told.channel is Channel.CHAT:
                 return await self._post(told, letter)
-            mail = self._renderer.mail(told, letter)
+            mail = self._renderer.mail(told, letter, self._links.of(told))
             await self._mail.send(mail)
             return _Outcome(NoticeState.SENT, letter.to, mail.subject)
         except (MailRefused, ChatRefused) as error:

@@ -15,6 +15,7 @@ from app.notifications.kinds import KEEPS, RULES, cause_of
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.service.delivery import DELIVER
 from app.notifications.service.endpoints import EndpointService
+from app.notifications.service.preferences import PreferenceService
 from app.organizations.domain import PERMISSIONS, Member
 from app.organizations.service import MemberService
 from app.users.service import UserService
@@ -30,6 +31,7 @@ class Telling:
         members: MemberService,
         users: UserService,
         endpoints: EndpointService,
+        preferences: PreferenceService,
         clock: Clock,
         *,
         has_chat: bool,
@@ -39,6 +41,7 @@ class Telling:
         self._members = members
         self._users = users
         self._endpoints = endpoints
+        self._preferences = preferences
         self._clock = clock
         self._has_chat = has_chat
 
@@ -60,8 +63,11 @@ class Telling:
             else []
         )
         async with self._work.begin(organization_id):
-            for member in keepers:
-                await self._add(organization_id, kind, facts, now, member.user_id)
+            people = [member.user_id for member in keepers]
+            muted = await self._preferences.muted_by(organization_id, kind, people)
+            for person_id in people:
+                if person_id not in muted:
+                    await self._add(organization_id, kind, facts, now, person_id)
             if Audience.GUEST in rule.audience:
                 await self._add(organization_id, kind, facts, now)
             if rule.event is not None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from app.gateways.mail.gateway import Mail, MailRefused, MailUnavailable
 from app.gateways.mail.memory import MemoryMail
 from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.security.secret import SigningSecret
 from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
 from app.notifications.domain import LEASE, RETRIES, Letter, NoticeKind, NoticeState, Told
@@ -20,8 +21,12 @@ from app.notifications.models import Notice, PersonalNotice
 from app.notifications.rendering import Renderer
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.service.delivery import Delivery
+from app.notifications.service.preferences import UnsubscribeLinks
 
 TO = "ada@example.test"
+
+
+LINKS = UnsubscribeLinks(SigningSecret(b"of a test"), "http://billing.example.test")
 
 
 class Says:
@@ -58,7 +63,7 @@ def delivery_through(
     mail: MemoryMail, work: UnitOfWork, clock: ManualClock, letters: Says
 ) -> Delivery:
     renderer = Renderer("http://billing.example.test", "Aragora", "help@example.test")
-    return Delivery(work, NoticeRepository(work), letters, renderer, mail, None, clock)  # type: ignore[arg-type]
+    return Delivery(work, NoticeRepository(work), letters, renderer, LINKS, mail, None, clock)  # type: ignore[arg-type]
 
 
 async def a_notice(
@@ -238,7 +243,7 @@ async def test_without_the_lease_two_workers_would_send_two(
 
     mail = SlowMail()
     renderer = Renderer("http://billing.example.test", "Aragora", "help@example.test")
-    delivery = Unleased(work, NoticeRepository(work), letters, renderer, mail, None, clock)  # type: ignore[arg-type]
+    delivery = Unleased(work, NoticeRepository(work), letters, renderer, LINKS, mail, None, clock)  # type: ignore[arg-type]
     notice_id = await a_notice(work, clock)
     await asyncio.gather(*(delivery.deliver(None, notice_id) for _ in range(2)))
     assert len(mail.sent) == 2

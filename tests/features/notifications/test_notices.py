@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -280,7 +281,8 @@ async def join(service: Service, owner: Owner, role: str) -> Owner:
     answer = await person.client.post("/api/v1/organizations/invites/accept", json={"token": code})
     assert answer.status_code == 200, answer.text
     await service.drain()
-    return person
+    switched = await person.client.post("/api/v1/auth/switch", json={"organization_id": owner.id})
+    return replace(person, client=service.client(switched.json()["access_token"]))
 
 
 async def test_those_who_look_after_billing_are_told_and_nobody_else(service: Service) -> None:
