@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from app.admin.router import router as admin
+from app.admin.suspensions import router as suspensions
 from app.auth.router import router as auth
 from app.budgets import router as budgets
 from app.catalog.router import router as catalog
@@ -20,6 +21,7 @@ from app.payments.router import router as payments
 from app.pricing import router as pricing
 from app.recovery import router as recovery
 from app.subscriptions import hot as subscriptions_hot
+from app.subscriptions import operators as subscriptions_operators
 from app.subscriptions import router as subscriptions
 from app.usage.router import costs as costs_router
 from app.usage.router import events as usage
@@ -61,6 +63,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     payments,
     recovery.router,
     recovery.operators,
+    subscriptions_operators.router,
+    suspensions,
     webhooks,
     endpoints.router,
     notices.router,

@@ -24,6 +24,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("payments.make_requested_refunds", "* * * * *"),
     Scheduled("notifications.forget", "30 4 * * *"),
     Scheduled("recovery.sweep", "*/15 * * * *"),
+    Scheduled("subscriptions.look_at_cards", "25 6 1,15 * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.gateways.stripe.gateway import StripeCard
+from app.kernel.ids import UserId
 from app.kernel.periods import Period
 
 GRANTING = frozenset({"trialing", "active", "past_due"})
@@ -248,6 +249,42 @@ class CheckoutLink:
     expires_at: datetime
 
 
+class VisitStatus(StrEnum):
+    """How a page to pay on stands."""
+
+    OPEN = "open"
+    PROCESSING = "processing"
+    """Completed; the money, or the news of it, is on its way."""
+    COMPLETE = "complete"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    """Completed, and days later the money did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A page to pay on as its visitor sees it afterwards."""
+
+    id: str
+    status: VisitStatus
+    plan: str
+    interval: str
+    is_active: bool
+    """Whether what was bought is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPlan:
+    """A plan that an operator gave, and what is granted with it."""
+
+    plan: str
+    tier: str
+    reason: str
+    granted_by: UserId
+    granted_at: datetime
+    ends_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
     """What a requested change came to."""
@@ -293,12 +330,17 @@ def grace_until(first_failed_at: datetime, grace_days: int) -> datetime:
     return first_failed_at + timedelta(days=grace_days)
 
 
+def grants(status: str, *, awaits: bool) -> bool:
+    """Whether a subscription gives its plan, as far as time has no say in it."""
+    return status in GRANTING and not awaits
+
+
 def grants_access(held: Held, now: datetime, grace_days: int) -> bool:
     """Rule 9: trialing and active do; past due does to the second that the grace ends.
 
     A first payment that takes days, as bank debits do, grants nothing before it has come.
     """
-    if held.status not in GRANTING or held.awaits_first_payment:
+    if not grants(held.status, awaits=held.awaits_first_payment):
         return False
     if held.status != "past_due" or held.first_failed_at is None:
         return True

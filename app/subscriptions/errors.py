@@ -21,6 +21,24 @@ class PromoCodeUnknown(Refused):
     code = "promo_code_unknown"
 
 
+class UnknownCheckout(NotFound):
+    """There is no such checkout in this organization."""
+
+    code = "checkout_not_found"
+
+
+class NoManualPlan(NotFound):
+    """No plan is given to this organization by an operator."""
+
+    code = "no_manual_plan"
+
+
+class EndsInThePast(Refused):
+    """A plan is given until an instant that is still to come."""
+
+    code = "ends_in_the_past"
+
+
 class AlreadySubscribed(Conflict):
     """This organization has a subscription already; change its plan instead."""
 

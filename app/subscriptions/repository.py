@@ -14,9 +14,10 @@ from app.infra.db.locks import advisory_lock
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId, new_id
 from app.kernel.periods import Period
-from app.subscriptions.domain import Failure
+from app.subscriptions.domain import GRANTING, Failure
 from app.subscriptions.models import (
     SYNC_TICKETS,
+    CardNotice,
     CheckoutAttempt,
     CustomerRegistration,
     InvoiceCollection,
@@ -134,6 +135,39 @@ class SubscriptionRepository(Repository):
         )
         found = await self.session.scalar(query)
         return Period(found.starts_at, found.ends_at) if found else None
+
+    async def list_paying_for_platform(self) -> list[OrganizationId]:
+        """Organizations that will be charged again."""
+        query = (
+            select(Subscription.organization_id).where(Subscription.status.in_(GRANTING)).distinct()
+        )
+        return [OrganizationId(found) for found in (await self.session.scalars(query)).all()]
+
+    async def note_card(
+        self, organization_id: OrganizationId, method_id: str, year: int, month: int, at: datetime
+    ) -> bool:
+        """Note that a card's end is announced; says whether this is news."""
+        result = await self.session.execute(
+            insert(CardNotice)
+            .values(
+                organization_id=organization_id,
+                id=new_id(),
+                stripe_payment_method_id=method_id,
+                exp_year=year,
+                exp_month=month,
+                announced_at=at,
+            )
+            .on_conflict_do_nothing(
+                index_elements=[
+                    "organization_id",
+                    "stripe_payment_method_id",
+                    "exp_year",
+                    "exp_month",
+                ]
+            )
+            .returning(CardNotice.id)
+        )
+        return result.first() is not None
 
 
 class RegistrationRepository(Repository):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Path, Request, Response
 
 from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.lane import HotRoute
@@ -19,6 +19,7 @@ from app.subscriptions.schemas import (
     ChangeOut,
     CheckoutIn,
     CheckoutOut,
+    CheckoutStatusOut,
     PaymentMethodOut,
     PaymentMethodsOut,
     PortalIn,
@@ -27,7 +28,12 @@ from app.subscriptions.schemas import (
     SubscriptionOut,
     UpcomingOut,
 )
-from app.subscriptions.service import ChangeService, CheckoutService, SubscriptionService
+from app.subscriptions.service import (
+    ChangeService,
+    CheckoutService,
+    CheckoutVisits,
+    SubscriptionService,
+)
 
 router = APIRouter(prefix="/billing", tags=["subscription"], route_class=IdempotentRoute)
 hot_router = APIRouter(prefix="/billing", tags=["subscription"], route_class=HotRoute)
@@ -59,6 +65,17 @@ async def open_checkout(principal: Buyer, body: CheckoutIn, checkouts: Checkouts
     """Open a page to pay for a plan; while it is open, asking again returns the same page."""
     link = await checkouts.open(principal.organization, body.to_domain(), principal.email)
     return CheckoutOut.from_domain(link)
+
+
+@router.get("/checkout/{checkout_id}", response_model=CheckoutStatusOut, status_code=200)
+async def get_checkout_status(
+    principal: Reader,
+    checkout_id: Annotated[str, Path(max_length=255)],
+    visits: Annotated[CheckoutVisits, provide(CheckoutVisits)],
+) -> CheckoutStatusOut:
+    """How a page stands, for whoever returned from it: poll until `is_active`, or until it ends."""
+    visit = await visits.status(principal.organization, checkout_id)
+    return CheckoutStatusOut.model_validate(visit)
 
 
 @router.post("/portal", response_model=PortalOut, status_code=201)

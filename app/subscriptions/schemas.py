@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from app.infra.http.schemas import InputModel, Instant, OutputModel
+from app.infra.http.schemas import InputModel, Instant, InstantIn, OutputModel, prefixed_id
 from app.subscriptions.domain import (
     ChangeOutcome,
     ChangePreview,
@@ -21,6 +21,7 @@ from app.subscriptions.domain import (
     PendingReason,
     PreviewLine,
     SubscriptionView,
+    VisitStatus,
 )
 
 MAX_TRIAL_DAYS = 30
@@ -98,6 +99,42 @@ class CheckoutOut(OutputModel):
     @classmethod
     def from_domain(cls, link: CheckoutLink) -> CheckoutOut:
         return cls(id=link.id, url=link.url, expires_at=link.expires_at)
+
+
+class CheckoutStatusOut(OutputModel):
+    """How a page stands. `processing`: completed, and its news or its money is on its way.
+
+    `is_active` says whether what was bought is in force; poll until it is, or the status ends.
+    """
+
+    id: str
+    status: VisitStatus
+    plan: str
+    interval: str
+    is_active: bool
+
+
+class ManualPlanIn(InputModel):
+    """The plan to give, why, and until when."""
+
+    plan: PlanKey
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    ends_at: InstantIn
+
+
+class WithdrawalIn(InputModel):
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ManualPlanOut(OutputModel):
+    """A plan that was given. `tier` is what is granted: the higher of it and what is bought."""
+
+    plan: str
+    tier: str
+    reason: str
+    granted_by: prefixed_id("usr")  # type: ignore[valid-type]
+    granted_at: Instant
+    ends_at: Instant
 
 
 class PortalIn(InputModel):

@@ -23,6 +23,9 @@ from app.subscriptions.repository_known import KnownRepository
 from app.subscriptions.service import (
     ChangeService,
     CheckoutService,
+    CheckoutVisits,
+    ExpiringCards,
+    ManualPlanService,
     StripeCustomers,
     SubscriptionMirror,
     SubscriptionService,
@@ -41,9 +44,8 @@ def register(services: Services) -> None:
     stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
     grace_days = services[Settings].payment_grace_days
     rows = SubscriptionRepository(work)
-    access = AccessReview(
-        work, rows, ManualPlanRepository(work), organizations, catalogs, clock, grace_days
-    )
+    given = ManualPlanRepository(work)
+    access = AccessReview(work, rows, given, organizations, catalogs, clock, grace_days)
     mirror = services.add(
         SubscriptionMirror,
         SubscriptionMirror(work, rows, Collecting(work, rows, clock), access, catalogs, clock),
@@ -64,11 +66,19 @@ def register(services: Services) -> None:
         ChangeService(work, ChangeRepository(work), rows, mirror, catalogs, stripe, audit, clock),
     )
     services.add(SubscriptionCoverage, SubscriptionCoverage(work, CoverageRepository(work)))
-    holdings = Holdings(services[URL])
     services.add(
+        CheckoutVisits, CheckoutVisits(work, CheckoutRepository(work), rows, stripe, clock)
+    )
+    services.add(
+        ManualPlanService,
+        ManualPlanService(work, given, rows, mirror, organizations, catalogs, audit, clock),
+    )
+    holdings = Holdings(services[URL])
+    reading = services.add(
         SubscriptionService,
         SubscriptionService(work, rows, holdings, customers, catalogs, stripe, clock, grace_days),
     )
+    services.add(ExpiringCards, ExpiringCards(work, rows, reading, clock))
     services[Lifecycle].add(_nothing, holdings.close)
 
 

@@ -6,13 +6,41 @@ from typing import Any
 
 import httpx
 
+from app.kernel.ids import OrganizationId, new_id
+from app.subscriptions.models import CheckoutAttempt
 from tests.factories.people import Owner, an_owner
+from tests.support.service import Service
 from tests.support.stripe_account import Shop
 
 URLS = {
     "success_url": "https://app.test/done?session={CHECKOUT_SESSION_ID}",
     "cancel_url": "https://app.test/plans",
 }
+
+
+async def a_visit(service: Service, organization_id: OrganizationId) -> str:
+    """A page that was paid, put where Stripe's report would have put it; its id."""
+    page = f"cs_test_{new_id().hex}"
+    async with service.work.begin(organization_id) as session:
+        session.add(
+            CheckoutAttempt(
+                organization_id=organization_id,
+                id=new_id(),
+                plan="starter",
+                interval="month",
+                price_ids=[["price_starter", 1]],
+                stripe_customer_id="cus_example",
+                success_url=URLS["success_url"],
+                cancel_url=URLS["cancel_url"],
+                trial_days=0,
+                order_metadata={},
+                state="complete",
+                has_failed=False,
+                stripe_session_id=page,
+                created_at=service.clock.now(),
+            )
+        )
+    return page
 
 
 async def call(owner: Owner, method: str, path: str, body: Any = None) -> httpx.Response:
