@@ -1,11 +1,13 @@
 """Pages as plain HTML: templates, small helpers, and the answers they are sent in."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -27,6 +29,29 @@ def _every(price: Doc) -> str:
     return str(recurring["interval"] if count == 1 else f"{count} {recurring['interval']}s")
 
 
+def _time(instant: int) -> str:
+    return f"{datetime.fromtimestamp(instant, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+_ID = re.compile(
+    r"\b(?:ch|clock|cs_test|cus|dp|evt|ii|in|inpay|mtr|pi|pm|price|prod|promo|re|seti|sub|sub_sched|we)"
+    r"_(?!details\b|[A-Za-z0-9]+_secret_)[A-Za-z0-9_]{2,}\b(?!&#34;:)"
+)
+"""What looks like the id of an object, and is no secret and no name of a field."""
+
+
+def _linked(value: Any) -> Markup:
+    """Text in which every id leads to its object."""
+    text = str(escape("" if value is None else value))
+    return Markup(_ID.sub(_link, text))  # noqa: S704 - escaped above; ids are letters and digits
+
+
+def _link(found: re.Match[str]) -> str:
+    id = found.group()
+    shelf = {"cus": "customers", "evt": "events"}.get(id.partition("_")[0], "objects")
+    return f'<a href="/console/{shelf}/{id}">{id}</a>'
+
+
 _pages = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -34,7 +59,7 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_pages.filters.update(day=_day, every=_every)
+_pages.filters.update(day=_day, every=_every, linked=_linked, time=_time)
 _pages.globals["money"] = amounts.shown
 
 _HEADERS = {
