@@ -92,9 +92,11 @@ def resume(
         standing.come_back(sandbox, subscription)
         return
     waiting.take(sandbox, invoice, waiting.of_subscription(sandbox, subscription))
-    at_once = behavior == "resume_on_payment_attempt"
+    at_once = behavior == "resume_on_payment_attempt" or not invoice["lines"]["data"]
     if at_once:
         standing.come_back(sandbox, subscription)
+    if not invoice["lines"]["data"]:
+        return
     invoicing.open_draft(sandbox, invoice, subscription)
     invoicing.finalize(sandbox, invoice)
     standing.keep(sandbox, subscription, "customer.subscription.updated")
