@@ -42,7 +42,7 @@ _ENDPOINT = Fields(
     needs=("url", "secret"),
 )
 _ADVANCE = Fields({"to": reading.instant(), "days": Whole(), "seconds": Whole()})
-_CARD = Fields({"decline_code": Text(clears=True)})
+_CARD = Fields({"authentication": one_of("always", "never"), "decline_code": Text(clears=True)})
 
 
 class Control(Controls):
@@ -181,12 +181,14 @@ class Control(Controls):
         return {"subscription": public(subscription), "invoice": public(invoice)}
 
     def _change_card(self, request: Request, sent: Doc) -> Doc:
-        """Let a card that worked decline from now on, or the other way round."""
-        code = read(_CARD, sent).get("decline_code") or None
+        """Let a card that worked decline or ask its holder from now on, or work again."""
+        asked = read(_CARD, sent)
+        code = asked.get("decline_code") or None
         with self._sandbox.unit():
             method = self._sandbox.get("payment_method", request.path_params["id"])
             if code not in (None, "generic_decline", "insufficient_funds"):
                 raise invalid("Unknown decline_code.", "decline_code")
             method["_decline_code"] = code
+            method["_authenticates"] = asked.get("authentication", method.get("_authenticates"))
             self._sandbox.save(method)
         return {"id": method["id"], "decline_code": code}

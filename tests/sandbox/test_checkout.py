@@ -52,6 +52,7 @@ async def test_the_events_of_a_paid_checkout(account: Account) -> None:
     types = await account.event_types()
     expected = {
         "customer.created",
+        "customer.updated",
         "payment_method.attached",
         "customer.subscription.created",
         "invoice.created",

@@ -66,7 +66,7 @@ def plan(sandbox: Sandbox, subscription: Doc, sent: Doc) -> Change:
     restarts = (
         (trial_end == "now" and trialing)
         or sent.get("billing_cycle_anchor", {}).get("type") == "now"
-        or (_interval(before) != _interval(after) and not trialing)
+        or (_changes_interval(before, after) and not trialing)
     )
     if restarts:
         _restart(sandbox, subscription, change, before, at, trialing)
@@ -77,9 +77,21 @@ def plan(sandbox: Sandbox, subscription: Doc, sent: Doc) -> Change:
     return change
 
 
-def _interval(of: list[Doc]) -> set[tuple[str, int]]:
-    recurring = [item["price"]["recurring"] for item in of]
-    return {(each["interval"], each["interval_count"]) for each in recurring}
+def _changes_interval(before: list[Doc], after: list[Doc]) -> bool:
+    """Whether an item moves to another interval, or the plan is replaced by one of another.
+
+    An item that is only added keeps to its own interval and leaves the others alone.
+    """
+    old = {item["id"]: _interval(item) for item in before}
+    if any(old.get(item["id"], _interval(item)) != _interval(item) for item in after):
+        return True
+    plans = [{_interval(one) for one in of if not items.is_metered(one)} for of in (before, after)]
+    return all(plans) and not plans[0] & plans[1]
+
+
+def _interval(item: Doc) -> tuple[str, int]:
+    recurring = item["price"]["recurring"]
+    return recurring["interval"], recurring["interval_count"]
 
 
 def _changed_items(sandbox: Sandbox, subscription: Doc, sent: list[Doc]) -> list[Doc]:
@@ -254,8 +266,11 @@ def make(sandbox: Sandbox, subscription: Doc, change: Change, sent: Doc) -> None
     customer = sandbox.get("customer", subscription["customer"])
     method = standing.method_for(sandbox, subscription, customer)
     invoice = invoicing.blank(sandbox, customer, "subscription_update", subscription)
+    for line in change.lines:
+        if line.proration:
+            _wait_for_invoice(sandbox, subscription, line)
     waiting.take(sandbox, invoice, waiting.of_subscription(sandbox, subscription))
-    write_lines(sandbox, invoice, change)
+    write_lines(sandbox, invoice, Change({}, [one for one in change.lines if not one.proration]))
     if behavior == "pending_if_incomplete":
         _hold(sandbox, subscription, change, invoice)
     else:

@@ -68,7 +68,7 @@ def start(sandbox: Sandbox, order: Order) -> Doc:
     discounting.redeem(sandbox, order.discounts, subscription)
     if customer["currency"] is None:
         customer["currency"] = subscription["currency"]
-        sandbox.save(customer)
+        sandbox.save(customer, "customer.updated")
 
     invoice = invoicing.blank(sandbox, customer, "subscription_create", subscription)
     for item in subscription["items"]["data"]:
