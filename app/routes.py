@@ -29,6 +29,7 @@ from app.usage.router import export as export_router
 from app.usage.router import hot_events as usage_hot
 from app.usage.router import hot_reservations as reservations_hot
 from app.usage.router import reservations
+from app.webhooks import hot as webhooks_hot
 from app.webhooks.router import router as webhooks
 
 API_PREFIX = "/api/v1"
@@ -82,6 +83,7 @@ HOT_OPERATIONS: tuple[tuple[str, str, HotOperation], ...] = (
     ("POST", "/usage/reservations/{reservation_id}/release", reservations_hot.RELEASE),
     ("GET", "/billing/quota", usage_hot.QUOTAS),
     ("GET", "/billing/subscription", subscriptions_hot.SUBSCRIPTION),
+    ("POST", "/webhooks/stripe", webhooks_hot.RECEIVE),
 )
 """Served by the lane in front of the framework; each is declared by a route above as well."""
 

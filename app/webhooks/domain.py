@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from pydantic_core import from_json
+
 from app.webhooks.errors import EventMalformed
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -95,7 +97,7 @@ def read_event(payload: bytes) -> SignedEvent:
     """
     try:
         text = payload.decode()
-        data = json.loads(text)
+        data = _parsed(payload, text)
     except (ValueError, RecursionError):
         raise EventMalformed from None
     if not isinstance(data, dict):
@@ -122,6 +124,14 @@ def read_event(payload: bytes) -> SignedEvent:
         occurred_at=_instant(data.get("created")),
         payload=text,
     )
+
+
+def _parsed(payload: bytes, text: str) -> Any:
+    try:
+        # In half the time, but strict about lone surrogates, which Stripe may pass on.
+        return from_json(payload)
+    except ValueError:
+        return json.loads(text)
 
 
 def canonical_type(kind: str) -> str:

@@ -3,7 +3,7 @@
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.webhooks.service.inbox import StripeInbox
-from app.webhooks.service.intake import HANDLE_JOB
+from app.webhooks.statement import HANDLE_JOB
 
 
 async def handle_stripe_event(payload: Payload, services: Services) -> None:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
 
 from app.infra.db.repository import Repository
-from app.kernel.ids import new_id
 from app.kernel.pages import Page, PageRequest
-from app.webhooks.domain import EventState, Outcome, SignedEvent
+from app.webhooks.domain import EventState, Outcome
 from app.webhooks.errors import UnknownEvent
 from app.webhooks.models import StripeEvent
 
-_ADD_ONCE = """
-insert into stripe_events (id, event_id, type, object_id, api_version, livemode, is_thin,
-                           occurred_at, received_at, payload, state, attempts)
-select id, event_id, type, object_id, api_version, livemode, is_thin,
-       coalesce(occurred_at, $10), $10, payload, 'pending', 0
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
-            $7::boolean[], $8::timestamptz[], $9::text[])
-  as sent(id, event_id, type, object_id, api_version, livemode, is_thin, occurred_at, payload)
-on conflict (event_id) do nothing
-returning event_id
-"""
 _MAX_ERROR_LENGTH = 500
 
 
@@ -32,27 +19,6 @@ class InboxRepository(Repository):
     """The table of `models.py`."""
 
     platform = True
-
-    async def add_once(self, events: Sequence[SignedEvent], at: datetime) -> list[str]:
-        """Keep those of *events* that are not kept already; the ids of the new ones."""
-        # Arrays and fixed text: one prepared statement whatever the number, and no compilation.
-        connection = await self.session.connection()
-        result = await connection.exec_driver_sql(
-            _ADD_ONCE,
-            (
-                [new_id() for _ in events],
-                [event.event_id for event in events],
-                [event.type for event in events],
-                [event.object_id for event in events],
-                [event.api_version for event in events],
-                [event.livemode for event in events],
-                [event.is_thin for event in events],
-                [event.occurred_at for event in events],
-                [event.payload for event in events],
-                at,
-            ),
-        )
-        return [row[0] for row in result]
 
     async def get(self, event_id: str) -> StripeEvent:
         """Raises `UnknownEvent`."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from app.infra.http.provide import provide
+from app.infra.http.lane import HotRoute
 from app.infra.http.schemas import OutputModel
-from app.webhooks.service.intake import StripeIntake
+from app.webhooks.hot import RECEIVE
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
-
-_RECEIVED = b'{"received":true}'
+router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=HotRoute)
 
 
 class ReceivedOut(OutputModel):
@@ -22,9 +20,6 @@ class ReceivedOut(OutputModel):
 
 
 @router.post("/stripe", response_model=ReceivedOut)
-async def receive_stripe_event(
-    request: Request, intake: Annotated[StripeIntake, provide(StripeIntake)]
-) -> Response:
+async def receive_stripe_event(request: Request) -> Response:
     """Take a signed event from Stripe. Repeats and unknown types are answered alike."""
-    await intake.receive(await request.body(), request.headers.get("stripe-signature"))
-    return Response(_RECEIVED, media_type="application/json")
+    return await RECEIVE.answer(request)

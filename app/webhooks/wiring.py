@@ -1,9 +1,12 @@
 """How the inbox is built."""
 
+from sqlalchemy import URL
+
 from app.audit.service import AuditLog
 from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
+from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import Clock
@@ -25,7 +28,10 @@ def register(services: Services) -> None:
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     events = InboxRepository(work)
     secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
-    services.add(StripeIntake, StripeIntake(work, events, clock, [s for s in secrets if s]))
+    intake = services.add(
+        StripeIntake, StripeIntake(services[URL], clock, [s for s in secrets if s])
+    )
+    services[Lifecycle].add(_nothing, intake.close)
     known, mirror = services[KnownAtStripe], services[SubscriptionMirror]
     stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
     handlers = handlers_of(
@@ -38,3 +44,7 @@ def register(services: Services) -> None:
         StripeInbox,
         StripeInbox(work, events, clock, services[AuditLog], handlers, livemode=settings.livemode),
     )
+
+
+async def _nothing() -> None:
+    return None

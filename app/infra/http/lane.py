@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -34,9 +35,12 @@ from app.infra.http.provide import Services
 from app.infra.telemetry.context import request_id
 from app.infra.telemetry.metrics import HTTP_SECONDS
 from app.kernel.errors import BillingError
+from app.kernel.ids import UserId
 from app.kernel.principal import Permission, Principal
 
 _JSON = "application/json"
+NOBODY = Principal(UserId(UUID(int=0)), None, None, frozenset(), False, "access")
+"""Who asks for an operation that nobody need be known for."""
 
 
 # Made for each request; freezing it would cost more than the rest of it.
@@ -68,13 +72,16 @@ class Handle(Protocol):
 class HotOperation:
     """One operation, served by the lane and by the route that declares it."""
 
-    permission: Permission
+    permission: Permission | None
+    """None for what nobody need be known for; whoever handles it verifies it."""
     handle: Handle
 
     async def answer(self, request: Request) -> Response:
         """The ordinary way: what the endpoint of the declared route returns."""
-        principal = await current_principal(request)
-        principal.require(self.permission)
+        principal = NOBODY
+        if self.permission is not None:
+            principal = await current_principal(request)
+            principal.require(self.permission)
         scope = request.scope
         # Of a header that comes twice the first counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
@@ -167,8 +174,10 @@ class Lane:
             await self._app(scope, _after(taken, receive), send)
             return
         # Only now, because a body can be long in coming and a revocation must bite meanwhile.
-        principal = self._known(headers)
-        if principal is None or hot.permission not in principal.permissions:
+        principal = NOBODY if hot.permission is None else self._known(headers)
+        if principal is None or not (
+            hot.permission is None or hot.permission in principal.permissions
+        ):
             await self._app(scope, _after(taken, receive), send)
             return
         request = HotRequest(principal, headers, scope["query_string"], body, name)

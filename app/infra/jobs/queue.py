@@ -40,6 +40,22 @@ def _plain(value: object) -> str:
     raise TypeError(f"a job payload cannot carry {type(value).__name__}")
 
 
+def enqueue_each(job: str, source: str, *, payload: str, dedupe_key: str) -> str:
+    """SQL that asks for *job* once for each row of *source*, as `JobQueue` would.
+
+    *payload* (json) and *dedupe_key* are SQL expressions over the row. For the one statement that
+    cannot afford a second; everything else goes through a unit of work.
+    """
+    return f"""
+        insert into pgqueuer (priority, entrypoint, payload, dedupe_key, status)
+        select 0, '{job}', convert_to(({payload})::text, 'UTF8'), {dedupe_key}, 'queued'
+        from {source}
+        on conflict (dedupe_key)
+            where status in ('queued', 'picked') and dedupe_key is not null
+            do nothing
+    """
+
+
 class JobQueue:
     """Writes jobs on the session's own connection, so they commit or vanish with it."""
 

@@ -15,8 +15,8 @@ from app.kernel.pages import Page, PageRequest
 from app.webhooks.domain import EventState, Outcome, PendingEvent, ignored
 from app.webhooks.models import StripeEvent
 from app.webhooks.repository import InboxRepository
-from app.webhooks.service.intake import HANDLE_JOB, dedupe_key
 from app.webhooks.service.topics.answers import ALARMING, Apply, Handler, settled
+from app.webhooks.statement import HANDLE_JOB, dedupe_key
 
 log = structlog.get_logger(__name__)
 

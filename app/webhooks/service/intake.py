@@ -4,51 +4,79 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
-from app.infra.db.unit_of_work import UnitOfWork
+import asyncpg
+import structlog
+from sqlalchemy import URL
+
+from app.infra.db.engine import asyncpg_arguments
+from app.infra.http.problems import DATABASE_RETRY_SECONDS, DatabaseUnavailable, is_database_loss
 from app.kernel.clock import Clock
+from app.kernel.errors import Unavailable
+from app.kernel.ids import new_id
 from app.webhooks.domain import SignedEvent, read_event
 from app.webhooks.errors import WebhooksNotConfigured
-from app.webhooks.repository import InboxRepository
 from app.webhooks.signature import verify
+from app.webhooks.statement import KEEP
 
-HANDLE_JOB = "webhooks.handle_stripe_event"
+log = structlog.get_logger(__name__)
+
 MAX_GROUP = 200
+MAX_WAITING = 5_000
+"""Stripe sends again what is refused; a process whose database stands still must not fill up."""
+_TIMEOUT_SECONDS = 15.0
+
+Waiting = tuple[SignedEvent, "asyncio.Future[None]"]
 
 
 class StripeIntake:
-    """Receives what Stripe posts. No thinking happens here: one insert, and a job.
+    """Receives what Stripe posts. No thinking happens here: one statement keeps it, with a job.
 
-    What arrives while a commit runs is written by the next one, two statements however many it
+    What arrives while a commit runs is written by the next one, one statement however many it
     is. There is no timer: a lone event is written at once, and each is answered after its commit.
     """
 
-    def __init__(
-        self, work: UnitOfWork, events: InboxRepository, clock: Clock, secrets: Sequence[str]
-    ) -> None:
-        self._work = work
-        self._events = events
+    def __init__(self, url: URL, clock: Clock, secrets: Sequence[str]) -> None:
+        self._url = url
         self._clock = clock
         self._secrets = tuple(secrets)
-        self._waiting: list[tuple[SignedEvent, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection | None = None
 
     async def receive(self, payload: bytes, signature: str | None) -> None:
         """Keep a signed event and ask for its handling in the same commit; a repeat is no news.
 
         Raises `SignatureRefused`, `EventMalformed`, or `WebhooksNotConfigured` where there is no
-        secret to verify with.
+        secret to verify with; `DatabaseUnavailable` when it cannot be kept.
         """
         if not self._secrets:
             raise WebhooksNotConfigured
         verify(payload, signature, self._secrets, self._clock.now())
+        await self.keep(read_event(payload))
+
+    async def keep(self, event: SignedEvent) -> None:
+        """Keep an event that is known to be Stripe's."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise Unavailable(retry_after_seconds=DATABASE_RETRY_SECONDS)
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((read_event(payload), kept))
+        self._waiting.append((event, kept))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
         await kept
 
+    async def close(self) -> None:
+        """Write and answer what was accepted."""
+        if self._writer is not None:
+            await self._writer
+        if self._connection is not None:
+            with suppress(Exception):
+                await self._connection.close(timeout=2)
+
     async def _write(self) -> None:
+        # Requests that the network brought at the same moment come along.
+        await asyncio.sleep(0)
         while self._waiting:
             group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
             try:
@@ -60,29 +88,62 @@ class StripeIntake:
                     _answer(kept, None)
 
     async def _keep(self, events: Sequence[SignedEvent]) -> None:
-        async with self._work.begin_platform():
-            for event_id in await self._events.add_once(events, self._clock.now()):
-                self._work.enqueue(
-                    HANDLE_JOB, {"event_id": event_id}, dedupe_key=dedupe_key(event_id)
+        for again in (True, False):
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self._connect()
+                # After a lost answer nobody knows whether it was kept; keeping it again is no news.
+                await self._connection.fetch(
+                    KEEP,
+                    [new_id() for _ in events],
+                    [event.event_id for event in events],
+                    [event.type for event in events],
+                    [event.object_id for event in events],
+                    [event.api_version for event in events],
+                    [event.livemode for event in events],
+                    [event.is_thin for event in events],
+                    [event.occurred_at for event in events],
+                    [event.payload for event in events],
+                    self._clock.now(),
                 )
+                return
+            except Exception as error:
+                if not (isinstance(error, TimeoutError | OSError) or is_database_loss(error)):
+                    raise
+                if self._connection is not None:
+                    self._connection.terminate()
+                    self._connection = None
+                if not again:
+                    log.warning("webhooks.not_kept", error=repr(error)[:500], count=len(events))
+                    raise DatabaseUnavailable(retry_after_seconds=DATABASE_RETRY_SECONDS) from error
 
-    async def _keep_singly(
-        self, group: Sequence[tuple[SignedEvent, asyncio.Future[None]]], error: Exception
-    ) -> None:
+    async def _connect(self) -> asyncpg.Connection:
+        """Past SQLAlchemy, whose adapter costs more than the statement."""
+        return await asyncpg.connect(
+            **asyncpg_arguments(self._url),
+            timeout=5,
+            command_timeout=_TIMEOUT_SECONDS,
+            server_settings={
+                "application_name": "aragora-billing-webhooks",
+                "timezone": "UTC",
+                "statement_timeout": str(int(_TIMEOUT_SECONDS * 1000)),
+                "jit": "off",
+                "plan_cache_mode": "force_generic_plan",
+            },
+        )
+
+    async def _keep_singly(self, group: Sequence[Waiting], error: Exception) -> None:
         """Let one event that cannot be stored fail alone."""
+        is_alone = len(group) == 1 or isinstance(error, DatabaseUnavailable)
         for event, kept in group:
             failure: Exception | None = error
-            if len(group) > 1:
+            if not is_alone:
                 failure = None
                 try:
                     await self._keep([event])
                 except Exception as own:  # noqa: BLE001 - raised where it is waited for
                     failure = own
             _answer(kept, failure)
-
-
-def dedupe_key(event_id: str) -> str:
-    return f"{HANDLE_JOB}:{event_id}"
 
 
 def _answer(kept: asyncio.Future[None], error: Exception | None) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.webhooks.repository import InboxRepository
+from app.main import create_app
+from app.webhooks.domain import SignedEvent
+from app.webhooks.service.intake import StripeIntake
 from tests.conftest import START
 from tests.support.service import Service, running
 from tests.support.stripe_events import (
@@ -183,13 +184,13 @@ async def test_what_arrives_together_is_written_together(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups: list[int] = []
-    add_once = InboxRepository.add_once
+    keep = StripeIntake._keep
 
-    async def counted(self: Any, events: Any, at: Any) -> list[str]:
+    async def counted(self: StripeIntake, events: Sequence[SignedEvent]) -> None:
         groups.append(len(events))
-        return await add_once(self, events, at)
+        await keep(self, events)
 
-    monkeypatch.setattr(InboxRepository, "add_once", counted)
+    monkeypatch.setattr(StripeIntake, "_keep", counted)
     bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(50)]
     async with service.client() as client:
         answers = await asyncio.gather(*(post(client, body) for body in [*bodies, *bodies]))
@@ -202,14 +203,14 @@ async def test_what_arrives_together_is_written_together(
 async def test_one_that_cannot_be_stored_fails_alone(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_once = InboxRepository.add_once
+    keep = StripeIntake._keep
 
-    async def choosy(self: Any, events: Any, at: Any) -> list[str]:
+    async def choosy(self: StripeIntake, events: Sequence[SignedEvent]) -> None:
         if any(event.object_id == "in_3" for event in events):
             raise RuntimeError("not this one")
-        return await add_once(self, events, at)
+        await keep(self, events)
 
-    monkeypatch.setattr(InboxRepository, "add_once", choosy)
+    monkeypatch.setattr(StripeIntake, "_keep", choosy)
     bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(8)]
     async with service.client() as client:
         answers = await asyncio.gather(*(post(client, body) for body in bodies))
@@ -237,20 +238,82 @@ async def test_without_a_secret_the_route_is_off(fresh_url: Any, clock: Any) -> 
         assert (answer.status_code, answer.json()["code"]) == (503, "webhook_secret_missing")
 
 
-async def test_it_costs_two_statements(service: Service, client: httpx.AsyncClient) -> None:
-    """One insert and one job; a repeat costs the insert alone."""
+async def test_it_costs_one_statement(service: Service, client: httpx.AsyncClient) -> None:
+    """An event and its job, a repeat, and forty at once: one statement each, with its commit."""
+    await post(client, encoded(an_event("invoice.paid", {"id": "in_0"}, START)))
+    connection = service.services[StripeIntake]._connection
+    assert connection is not None
     statements: list[str] = []
 
-    def count(_: Any, __: Any, statement: str, *___: Any) -> None:
-        statements.append(statement)
+    def count(record: Any) -> None:
+        statements.append(record.query)
 
-    engine = service.services[AsyncEngine].sync_engine
-    sqlalchemy_event.listen(engine, "before_cursor_execute", count)
+    connection.add_query_logger(count)
     try:
         body = encoded(an_event("invoice.paid", {"id": "in_1"}, START))
         await post(client, body)
-        assert len(statements) == 2, statements
+        assert len(statements) == 1
         await post(client, body)
-        assert len(statements) == 3, statements
+        assert len(statements) == 2
+        bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(40)]
+        await asyncio.gather(*(post(client, each) for each in bodies))
+        assert len(statements) <= 6, "what comes meanwhile goes together"
     finally:
-        sqlalchemy_event.remove(engine, "before_cursor_execute", count)
+        connection.remove_query_logger(count)
+    assert len(await jobs(service)) == 42
+
+
+async def test_a_lost_connection_is_replaced_and_nothing_is_kept_twice(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    intake = service.services[StripeIntake]
+    await post(client, encoded(an_event("invoice.paid", {"id": "in_0"}, START)))
+    lost = intake._connection
+    assert lost is not None
+    async with service.work.begin_platform() as session:
+        await session.execute(
+            text("select pg_terminate_backend(:pid)"), {"pid": lost.get_server_pid()}
+        )
+    body = encoded(an_event("invoice.paid", {"id": "in_1"}, START))
+    answers = await asyncio.gather(*(post(client, body) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert intake._connection is not lost
+    assert len(await stored(service)) == len(await jobs(service)) == 2
+
+
+async def test_a_database_that_is_away_is_said_so(
+    service: Service, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = service.services[StripeIntake]
+
+    async def away() -> Any:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(intake, "_connect", away)
+    monkeypatch.setattr(intake, "_connection", None)
+    bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(5)]
+    answers = await asyncio.gather(*(post(client, body) for body in bodies))
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.headers["Retry-After"] for answer in answers} == {"2"}
+    assert await stored(service) == []
+
+
+@pytest.mark.parametrize("with_lane", [True, False])
+async def test_either_way_into_the_service_answers_the_same(
+    service: Service, with_lane: bool
+) -> None:
+    app = create_app(services=service.services, with_lane=with_lane)
+    transport = httpx.ASGITransport(app)
+    body = encoded(an_event("invoice.paid", {"id": "in_1"}, START))
+    signed = {"Stripe-Signature": signature(body, START)}
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        good = await client.post(PATH, content=body, headers=signed)
+        bad = await client.post(PATH, content=body + b" ", headers=signed)
+        unsigned = await client.post(PATH, content=body)
+        odd = await client.post(
+            PATH, content=body, headers={"Stripe-Signature": "t=é,v1=ü".encode("latin-1")}
+        )
+    assert (good.status_code, good.content) == (200, b'{"received":true}')
+    assert good.headers["content-type"] == "application/json"
+    for answer in (bad, unsigned, odd):
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_signature")

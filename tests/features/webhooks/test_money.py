@@ -42,7 +42,7 @@ async def shuffled(shop: Shop, chance: random.Random) -> None:
     await shop.service.drain()
 
 
-@pytest.mark.parametrize("seed", (1, 3))
+@pytest.mark.parametrize("seed", [1, 3])
 async def test_refunds_and_disputes_end_where_stripe_ends(shop: Shop, seed: int) -> None:
     chance = random.Random(seed)
     owner = await subscribed(shop)

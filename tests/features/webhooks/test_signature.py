@@ -87,3 +87,42 @@ def test_the_bytes_count_not_their_meaning() -> None:
 
 def test_without_secrets_nothing_is_vouched_for() -> None:
     assert not accepts(GOOD, secrets=[])
+
+
+T = int(NOW.timestamp())
+V1 = SIGNED
+TABLE = {
+    "two v1, ours second": f"t={T},v1={'0' * 64},{V1}",
+    "two v1, ours first": f"t={T},{V1},v1={'0' * 64}",
+    "only v0": f"t={T},{V1.replace('v1=', 'v0=')}",
+    "v0 and v1": f"t={T},v0={'0' * 64},{V1}",
+    "301 s old": signature(BODY, NOW - timedelta(seconds=301), "whsec_new"),
+    "299 s old": signature(BODY, NOW - timedelta(seconds=299), "whsec_new"),
+    "a space after the comma": f"t={T}, {V1}",
+    "missing": "",
+    "garbage": "garbage",
+    "no t": V1,
+    "wrong secret": signature(BODY, NOW, "whsec_strange"),
+    "empty secret": signature(BODY, NOW, ""),
+    "upper case": f"t={T},{V1.upper().replace('V1', 'v1')}",
+    "t twice": f"t={T},t={T},{V1}",
+    "an unknown scheme too": f"t={T},v2=ab,{V1}",
+}
+
+
+@pytest.mark.parametrize("header", TABLE.values(), ids=TABLE)
+def test_the_sdk_answers_the_same(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: float(T))
+    try:
+        stripe.WebhookSignature.verify_header(BODY.decode(), header, "whsec_new", tolerance=300)
+        expected = True
+    except stripe.SignatureVerificationError:
+        expected = False
+    assert accepts(header, secrets=["whsec_new"]) is expected
+
+
+def test_the_one_difference_is_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: float(T))
+    tomorrow = signature(BODY, NOW + timedelta(days=1), "whsec_new")
+    stripe.WebhookSignature.verify_header(BODY.decode(), tomorrow, "whsec_new", tolerance=300)
+    assert not accepts(tomorrow)
