@@ -311,7 +311,7 @@ async def test_either_way_into_the_service_answers_the_same(
         bad = await client.post(PATH, content=body + b" ", headers=signed)
         unsigned = await client.post(PATH, content=body)
         odd = await client.post(
-            PATH, content=body, headers={"Stripe-Signature": "t=é,v1=ü".encode("latin-1")}
+            PATH, content=body, headers={b"Stripe-Signature": "t=é,v1=ü".encode("latin-1")}
         )
     assert (good.status_code, good.content) == (200, b'{"received":true}')
     assert good.headers["content-type"] == "application/json"
