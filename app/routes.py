@@ -14,7 +14,6 @@ from app.infra.http.lane import HotOperation
 from app.insights import router as insights
 from app.invoices.router import router as invoices
 from app.metered import router as metered
-from app.notifications.router import endpoints
 from app.notifications.router import endpoints, notices, operators
 from app.organizations.router import router as organizations
 from app.payments.router import router as payments
