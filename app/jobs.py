@@ -11,6 +11,7 @@ from app.auth import jobs as auth
 from app.budgets import jobs as budgets
 from app.credits import jobs as credits
 from app.discounts import jobs as discounts
+from app.doctor import jobs as doctor
 from app.infra.http.provide import Services
 from app.infra.jobs import housekeeping
 from app.infra.jobs.worker import Handler, Payload, Worker
@@ -33,6 +34,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     auth.JOBS,
     credits.JOBS,
     discounts.JOBS,
+    doctor.JOBS,
     subscriptions.JOBS,
     usage.JOBS,
     sinks.JOBS,

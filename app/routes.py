@@ -9,6 +9,7 @@ from app.budgets import router as budgets
 from app.catalog.router import router as catalog
 from app.credits import router as credit_router
 from app.discounts import router as discounts
+from app.doctor.router import router as doctor
 from app.infra.http import health
 from app.infra.http.lane import HotOperation
 from app.insights import router as insights
@@ -70,6 +71,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     notices.router,
     operators.router,
     admin,
+    doctor,
 )
 
 PLATFORM_ROUTERS: tuple[APIRouter, ...] = (health.router,)

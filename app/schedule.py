@@ -9,6 +9,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("credits.warn_of_expiry", "25 * * * *"),
     Scheduled("discounts.tell_stripe", "35 * * * *"),
     Scheduled("discounts.release_forgotten", "45 * * * *"),
+    Scheduled("doctor.make_round", "7,22,37,52 * * * *"),
     Scheduled("usage.expire_reservations", "* * * * *"),
     Scheduled("usage.alert_unpriced", "*/15 * * * *"),
     Scheduled("usage.announce_spend", "*/5 * * * *"),

@@ -19,6 +19,7 @@ from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
 from app.credits import wiring as credits
 from app.discounts import wiring as discounts
+from app.doctor import wiring as doctor
 from app.gateways.hooks import wiring as hooks
 from app.gateways.lago import wiring as lago
 from app.gateways.mail import wiring as mail
@@ -102,6 +103,7 @@ FEATURES: tuple[Register, ...] = (
     webhooks.register,
     notifications.register,
     admin.register,
+    doctor.register,
 )
 
 

@@ -112,6 +112,23 @@ def import_people(
 
 
 @commands.command()
+def doctor() -> None:
+    """Look at everything that must always hold; the exit code is 1 where something does not."""
+    from app.cli.doctor import examine
+    from app.doctor.domain import CheckState
+
+    report = examine(_settings())
+    for finding in report.findings:
+        typer.echo(f"{finding.state.value:>10}  {finding.check.name:45} {finding.check.sentence}")
+        for example in finding.examples:
+            typer.echo(f"{'':12}{example}", err=True)
+    broken = sum(finding.state is not CheckState.OK for finding in report.findings)
+    typer.echo(f"{len(report.findings)} checks, {broken} not all right.")
+    if broken:
+        raise typer.Exit(1)
+
+
+@commands.command()
 def list_events() -> None:
     """List the months of usage events: what is archived, detached or attached, and how large."""
     from app.cli import storage

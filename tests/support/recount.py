@@ -60,9 +60,15 @@ async def _broken(
     hours_from: datetime | None,
 ) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
-    for name, sql in INVARIANTS.items():
+    for name, (_, sql) in INVARIANTS.items():
+        if ":now" in sql:
+            continue  # what time makes wrong is the doctor's business
         statement = text(sql)
-        given = {"organization_id": organization_id, "hours_from": hours_from}
+        given = {
+            "organization_id": organization_id,
+            "hours_from": hours_from,
+            "events_from": None,
+        }
         asked = {key: given[key] for key in given if f":{key}" in sql}
         found[name] = list((await on.execute(statement, asked)).all())
     return {name: rows for name, rows in found.items() if rows}

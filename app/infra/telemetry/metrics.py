@@ -1,11 +1,17 @@
 """Prometheus series that are not plain HTTP ones."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 JOB_RUNS = Counter("billing_job_runs_total", "Jobs that ended, by outcome.", ["job", "outcome"])
 JOB_SECONDS = Histogram("billing_job_seconds", "How long a job ran.", ["job"])
 GATEWAY_SECONDS = Histogram(
     "billing_gateway_seconds", "Calls to the outside world.", ["gateway", "call", "outcome"]
+)
+INVARIANT_VIOLATIONS = Gauge(
+    "billing_invariant_violations",
+    "Places where something does not hold that always must, by check.",
+    ["check"],
+    multiprocess_mode="mostrecent",
 )
 HTTP_SECONDS = Histogram(
     "http_request_seconds",

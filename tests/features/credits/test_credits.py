@@ -51,7 +51,7 @@ async def broken(service: Service, organization_id: OrganizationId | None = None
     async with service.work.begin_platform() as session:
         return [
             name
-            for name, sql in INVARIANTS.items()
+            for name, (_, sql) in INVARIANTS.items()
             if (await session.execute(text(sql), {"organization_id": organization_id})).all()
         ]
 
@@ -326,11 +326,14 @@ async def test_without_the_lock_they_would(service: Service) -> None:
 @pytest.mark.parametrize(
     ("name", "breaking"),
     [
-        ("credit balances", "update credit_entries set amount = amount + 1"),
-        ("what is left", "update credit_grants set remaining = remaining - 1"),
-        ("every credit entry", "update credit_draws set amount = amount - 1"),
+        ("credits.balances_are_their_entries", "update credit_entries set amount = amount + 1"),
         (
-            "no credit balance",
+            "credits.grants_give_what_they_have",
+            "update credit_grants set remaining = remaining - 1",
+        ),
+        ("credits.entries_name_their_grants", "update credit_draws set amount = amount - 1"),
+        (
+            "credits.no_balance_is_negative",
             "update credit_entries set kind = 'deduction', amount = -5",
         ),
     ],
@@ -349,7 +352,7 @@ async def test_each_invariant_sees_what_it_is_there_for(
     with pytest.raises(Undo):
         async with service.work.begin(us) as session:
             await session.execute(text(f"{breaking} where organization_id = :us"), {"us": us})
-            (sql,) = [sql for key, sql in INVARIANTS.items() if key.startswith(name)]
+            _, sql = INVARIANTS[name]
             assert (await session.execute(text(sql), {"organization_id": us})).all() != []
             raise Undo
     assert await broken(service, us) == []

@@ -188,7 +188,7 @@ async def a_void_under_way(service: Service, owner: Owner, go: asyncio.Event) ->
         await go.wait()
 
 
-HOURS = "hours are the sums of their events"
+HOURS = "usage.hours_are_their_events"
 
 
 @pytest.mark.parametrize("careful", [True, False])

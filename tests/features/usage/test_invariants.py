@@ -23,17 +23,17 @@ SOUND = {
 }
 
 FAULTS = {
-    "hours are the sums of their events": [
+    "usage.hours_are_their_events": [
         "update usage_hourly set {figure} = {figure} + 1 where organization_id = :id",
         "delete from usage_hourly where organization_id = :id",
         "update usage_hourly set model = 'another' where organization_id = :id",
     ],
-    "days are the sums of their events": [
+    "usage.days_are_their_events": [
         "update usage_daily set {figure} = {figure} - 1 where organization_id = :id",
         "delete from usage_daily where organization_id = :id and dimension = 'agent'",
         "update usage_daily set day = day + 1 where organization_id = :id",
     ],
-    "months are the sums of their events": [
+    "usage.months_are_their_events": [
         (
             "update usage_monthly set total_cost = total_cost + 0.000000000000000001"
             " where organization_id = :id"
@@ -41,7 +41,7 @@ FAULTS = {
         "update usage_monthly set debates = debates + 1 where organization_id = :id",
         "delete from usage_monthly where organization_id = :id",
     ],
-    "counters are what their window's events count": [
+    "usage.counters_are_their_events": [
         "update usage_counters set used = used + 1 where organization_id = :id",
         "delete from usage_counters where organization_id = :id and metric = 'debates'",
         (
@@ -49,22 +49,30 @@ FAULTS = {
             " where organization_id = :id"
         ),
     ],
-    "values are those that their window's events have": [
+    "usage.values_are_their_events": [
         (
             "insert into usage_values (organization_id, metric, window_start, value_hash, events)"
             " values (:id, 'people', now(), gen_random_uuid(), 1)"
         ),
     ],
-    "limits have seen what their events cost": [
+    "usage.limits_saw_their_events": [
         "update spend set posted = posted + 0.000000000000000001 where organization_id = :id",
         "update spend_limits set subject = 'another' where organization_id = :id",
     ],
-    "every event has its permanent key": [
+    "usage.events_have_keys": [
         "delete from usage_keys where organization_id = :id",
         "update usage_keys set event_id = gen_random_uuid() where organization_id = :id",
     ],
-    "no key has two events": [
+    "usage.keys_have_one_event": [
         "update usage_events set event_key = 'same' where organization_id = :id",
+    ],
+    "usage.holds_are_open_reservations": [
+        (
+            "update usage_counters set held = held + 1"
+            " where organization_id = :id and metric = 'debates'"
+        ),
+        "update spend set held = held + 1 where organization_id = :id",
+        "update spend set held = 0 where organization_id = :id",
     ],
 }
 FIGURES = ["events", "quantity", "tokens_in", "tokens_out", "cached_tokens", "cost_usd", "unpriced"]
@@ -76,11 +84,14 @@ async def used(service: Service) -> Owner:
     for name in ("one", "two", "gone"):
         await owner.client.post(EVENTS, json={"id": name, **SOUND})
     await owner.client.post(f"{EVENTS}/gone/void", json={"reason": "never happened"})
+    held = {"metric": "debates", "debate_id": "d", "estimated_cost_usd": "0.1"}
+    assert (await owner.client.post("/api/v1/usage/reservations", json=held)).status_code == 201
     return owner
 
 
 def test_every_invariant_is_broken_here() -> None:
-    assert set(FAULTS) == set(INVARIANTS)
+    # What time makes wrong is among the doctor's.
+    assert set(FAULTS) == {name for name, (_, sql) in INVARIANTS.items() if ":now" not in sql}
 
 
 @pytest.mark.parametrize("name", list(FAULTS))
@@ -116,4 +127,4 @@ async def test_the_whole_database_is_checked_from_outside(
         assert await broken_at(fresh_url) == {}
         async with service.work.begin(owner.organization_id) as session:
             await session.execute(text("update usage_hourly set events = 9"))
-        assert list(await broken_at(fresh_url)) == ["hours are the sums of their events"]
+        assert list(await broken_at(fresh_url)) == ["usage.hours_are_their_events"]

@@ -1,0 +1,48 @@
+"""What must always hold of subscriptions, as SQL that returns a row for each place where it does not.
+
+Each takes `:organization_id`, null for all, and `:now`.
+"""
+
+from __future__ import annotations
+
+_ONLY = "(cast(:organization_id as uuid) is null or s.organization_id = :organization_id)"
+_LIVE = "('trialing', 'active', 'past_due', 'unpaid', 'paused')"
+
+INVARIANTS: dict[str, tuple[str, str]] = {
+    "subscriptions.one_counts": (
+        "Of an organization's live subscriptions all but one are flagged as duplicates.",
+        f"""
+        select s.organization_id, count(*) as live from subscriptions s
+        where {_ONLY} and s.status in {_LIVE} and not s.is_duplicate
+        group by 1 having count(*) > 1""",
+    ),
+    "subscriptions.the_window_was_paid_for": (
+        "The quota window of a subscription is the last period that was paid for.",
+        f"""
+        select s.organization_id, s.id, s.window_start, p.starts_at
+        from subscriptions s
+        left join lateral (
+            select starts_at, ends_at from paid_periods p
+            where p.organization_id = s.organization_id
+                and p.stripe_subscription_id = s.stripe_subscription_id
+            order by starts_at desc limit 1
+        ) as p on true
+        where {_ONLY} and s.window_start is not null
+            and (s.window_start, s.window_end) is distinct from (p.starts_at, p.ends_at)""",
+    ),
+    "subscriptions.no_change_hangs": (
+        "A change that was asked for is settled within an hour.",
+        f"""
+        select s.organization_id, s.id, s.kind, s.created_at from subscription_changes s
+        where {_ONLY} and s.state = 'reserved'
+            and s.created_at < cast(:now as timestamptz) - interval '1 hour'""",
+    ),
+    "subscriptions.customers_are_registered_once": (
+        "An organization's customer at Stripe is the one that it registered last.",
+        f"""
+        select s.organization_id, s.stripe_customer_id, o.stripe_customer_id as known_as
+        from customer_registrations s join organizations o on o.id = s.organization_id
+        where {_ONLY} and s.is_current and s.stripe_customer_id is not null
+            and o.stripe_customer_id is distinct from s.stripe_customer_id""",
+    ),
+}
