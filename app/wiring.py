@@ -18,7 +18,9 @@ from app.budgets import wiring as budgets
 from app.catalog import wiring as catalog
 from app.catalog.service import CatalogService
 from app.credits import wiring as credits
+from app.credits.service.documents import CreditOfInvoices
 from app.discounts import wiring as discounts
+from app.discounts.service.book import DiscountsOfInvoices
 from app.doctor import wiring as doctor
 from app.gateways.hooks import wiring as hooks
 from app.gateways.lago import wiring as lago
@@ -37,6 +39,7 @@ from app.infra.security.secret import SigningSecret, signing_secret
 from app.infra.settings import Settings
 from app.insights import wiring as insights
 from app.invoices import wiring as invoices
+from app.invoices.domain import CreditLedger, DiscountBook
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.entitlements import Entitlements
 from app.metered import wiring as metered
@@ -71,6 +74,12 @@ class CatalogAdvice:
         return self._catalog.active.upgrade_for_seats(seats, plan)
 
 
+def _settling(services: Services) -> None:
+    # Invoices ask for both by protocols of their own, which stand above credits and discounts.
+    services.add(CreditLedger, services[CreditOfInvoices])  # type: ignore[type-abstract]
+    services.add(DiscountBook, services[DiscountsOfInvoices])  # type: ignore[type-abstract]
+
+
 def _plan_advice(services: Services) -> None:
     # Organizations and the catalog are neighbours and may not import each other.
     services.add(PlanAdvice, CatalogAdvice(services[CatalogService]))  # type: ignore[type-abstract]
@@ -90,6 +99,7 @@ FEATURES: tuple[Register, ...] = (
     auth.register,
     credits.register,
     discounts.register,
+    _settling,
     pricing.register,
     usage.register,
     sinks.register,

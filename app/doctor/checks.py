@@ -8,8 +8,10 @@ from app.budgets.invariants import INVARIANTS as BUDGETS
 from app.credits.invariants import INVARIANTS as CREDITS
 from app.discounts.invariants import INVARIANTS as DISCOUNTS
 from app.doctor.domain import Check
+from app.invoices.invariants import INVARIANTS as INVOICES
 from app.organizations.invariants import INVARIANTS as ORGANIZATIONS
 from app.payments.invariants import INVARIANTS as PAYMENTS
+from app.recovery.invariants import INVARIANTS as RECOVERY
 from app.subscriptions.invariants import INVARIANTS as SUBSCRIPTIONS
 from app.usage.invariants import INVARIANTS as USAGE
 from app.webhooks.invariants import INVARIANTS as WEBHOOKS
@@ -30,10 +32,12 @@ _FEATURES: tuple[Mapping[str, tuple[str, str]], ...] = (
     USAGE,
     BUDGETS,
     SUBSCRIPTIONS,
+    RECOVERY,
     ORGANIZATIONS,
     PAYMENTS,
     CREDITS,
     DISCOUNTS,
+    INVOICES,
     WEBHOOKS,
     JOBS,
 )

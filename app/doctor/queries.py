@@ -27,7 +27,10 @@ class DoctorQueries(Repository):
 
     async def archived_until(self) -> datetime | None:
         """Before this instant events may have left the database."""
-        return await self.session.scalar(text("select max(ends_at) from usage_archives"))
+        found: datetime | None = await self.session.scalar(
+            text("select max(ends_at) from usage_archives")
+        )
+        return found
 
     async def ask(
         self, check: Check, given: Mapping[str, object], examples: int

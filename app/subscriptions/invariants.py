@@ -33,9 +33,9 @@ INVARIANTS: dict[str, tuple[str, str]] = {
     "subscriptions.no_change_hangs": (
         "A change that was asked for is settled within an hour.",
         f"""
-        select s.organization_id, s.id, s.kind, s.created_at from subscription_changes s
+        select s.organization_id, s.id, s.kind, s.requested_at from subscription_changes s
         where {_ONLY} and s.state = 'reserved'
-            and s.created_at < cast(:now as timestamptz) - interval '1 hour'""",
+            and s.requested_at < cast(:now as timestamptz) - interval '1 hour'""",
     ),
     "subscriptions.customers_are_registered_once": (
         "An organization's customer at Stripe is the one that it registered last.",

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import URL
 
+from app.doctor.domain import CheckState
+from app.doctor.service import Doctor
 from app.kernel.clock import ManualClock
 from tests.support.stripe_account import Shop, a_shop
 
@@ -15,3 +17,6 @@ from tests.support.stripe_account import Shop, a_shop
 async def shop(fresh_url: URL, clock: ManualClock) -> AsyncIterator[Shop]:
     async with a_shop(fresh_url, clock) as shop:
         yield shop
+        # Whatever a story was about, everything that must always hold does at its end.
+        report = await shop.service.services[Doctor].examine()
+        assert [one for one in report.findings if one.state is not CheckState.OK] == []

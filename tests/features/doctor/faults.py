@@ -1,0 +1,105 @@
+"""How to break by hand what each check watches; one fault a line, or some that go together."""
+
+from __future__ import annotations
+
+FAULTS: dict[str, tuple[str, ...]] = {
+    "usage.no_hold_outlives_its_end": (
+        "update reservations set expires_at = expires_at - interval '2 days' where state = 'held'",
+    ),
+    "budgets.each_has_its_limit": ("update spend_limits set amount_usd = amount_usd + 1",),
+    "subscriptions.one_counts": (
+        "create temp table twin on commit drop as select * from subscriptions limit 1",
+        (
+            "update twin set id = gen_random_uuid(), stripe_subscription_id = 'sub_twin',"
+            " is_duplicate = false, status = 'active'"
+        ),
+        "insert into subscriptions select * from twin",
+    ),
+    "subscriptions.the_window_was_paid_for": (
+        "update subscriptions set window_end = window_end + interval '1 day'",
+    ),
+    "subscriptions.no_change_hangs": (
+        (
+            "update subscription_changes set state = 'reserved',"
+            " requested_at = requested_at - interval '2 days'"
+            " where id = (select id from subscription_changes limit 1)"
+        ),
+    ),
+    "subscriptions.customers_are_registered_once": (
+        "update organizations set stripe_customer_id = null",
+    ),
+    "recovery.no_grace_outlives_its_end": (
+        "update recovery_cases set grace_until = grace_until - interval '90 days'",
+    ),
+    "recovery.a_case_belongs_to_what_is_owed": (
+        "update subscriptions set first_failed_at = null, synced_at = synced_at - interval '1 day'",
+    ),
+    "organizations.each_has_an_owner": ("update memberships set role = 'admin'",),
+    "organizations.a_window_is_forward": (
+        "update organizations set window_start = now(), window_end = null",
+    ),
+    "payments.no_more_back_than_in": ("update refunds set amount = amount * 1000",),
+    "payments.no_refund_waits_for_ever": (
+        "update refunds set status = 'requested', created_at = created_at - interval '9 days'",
+    ),
+    "payments.a_disputed_organization_has_a_dispute": (
+        "update organizations set is_disputed = not is_disputed",
+    ),
+    "credits.balances_are_their_entries": (
+        "update credit_entries set amount = amount + 1 where kind = 'grant'",
+    ),
+    "credits.grants_give_what_they_have": ("update credit_grants set remaining = remaining - 1",),
+    "credits.entries_name_their_grants": ("update credit_draws set amount = amount - 1",),
+    "credits.no_balance_is_negative": (
+        "update credit_entries set amount = amount * 1000 where kind = 'deduction'",
+    ),
+    "discounts.codes_count_their_uses": ("update promo_codes set uses = uses + 1",),
+    "discounts.no_code_is_overused": ("update promo_codes set max_uses_per_org = 0",),
+    "discounts.periods_are_invoices": ("update promo_redemptions set periods_used = 0",),
+    "invoices.lines_add_up": ("update invoice_lines set amount = amount + 1",),
+    "invoices.totals_add_up": ("update invoices set total = total + 1",),
+    "invoices.what_is_due_is_what_credit_left": (
+        "update invoices set amount_due = amount_due + 1",
+    ),
+    "invoices.what_remains_is_unpaid": (
+        "update invoices set amount_remaining = amount_remaining + 1",
+    ),
+    "invoices.what_was_paid_came_in": ("update invoice_payments set amount = amount + 1",),
+    "invoices.credit_is_in_the_ledger": (
+        "update own_invoices set credit_applied = credit_applied + 1",
+    ),
+    "invoices.a_void_one_gave_its_credit_back": (
+        "delete from credit_entries where kind = 'return'",
+    ),
+    "invoices.notes_stay_within": ("update own_invoices set creditable = creditable + 1",),
+    "invoices.notes_are_their_lines": ("update credit_note_lines set tax = tax + 1",),
+    "invoices.an_issued_one_has_a_number": ("update invoices set number = null",),
+    "invoices.a_window_is_billed_once": (
+        "drop index uq_invoices_window",
+        "update invoices set status = 'open' where status = 'void'",
+        "update invoices set period_start = '2026-01-01' where origin = 'own'",
+    ),
+    "invoices.numbers_have_no_gap": (
+        "update invoice_number_counters set last_number = last_number + 1",
+    ),
+    "invoices.notes_have_no_gap": ("update credit_notes set number = 'CN-2026-000999'",),
+    "invoices.a_paid_one_owes_nothing": (
+        "update invoices set amount_remaining = 5 where status = 'paid'",
+    ),
+    "webhooks.nothing_is_dead": ("update stripe_events set state = 'dead', handled_at = null",),
+    "webhooks.nothing_waits_for_long": (
+        (
+            "update stripe_events set state = 'pending', handled_at = null,"
+            " received_at = received_at - interval '90 days'"
+        ),
+    ),
+    "jobs.none_failed": (
+        "insert into pgqueuer (priority, status, entrypoint) values (0, 'failed', 'any')",
+    ),
+    "jobs.none_is_overdue": (
+        (
+            "insert into pgqueuer (priority, status, entrypoint, execute_after)"
+            " values (0, 'queued', 'any', now() - interval '16 minutes')"
+        ),
+    ),
+}
