@@ -36,7 +36,12 @@ class Server:
 
 
 async def serve(
-    target: str, environment: Mapping[str, str], *, probe: str, workers: int = 1
+    target: str,
+    environment: Mapping[str, str],
+    *,
+    probe: str,
+    workers: int = 1,
+    protocol: str = "httptools",
 ) -> Server:
     """Start *target* under uvicorn, as `make run` does, and wait until *probe* answers 200."""
     with socket.socket() as reserved:
@@ -44,7 +49,7 @@ async def serve(
         port = int(reserved.getsockname()[1])
     command = [sys.executable, "-m", "uvicorn", target, "--port", str(port)]
     command += ["--no-access-log", "--no-server-header", "--log-level", "warning"]
-    command += ["--loop", "uvloop", "--http", "httptools", "--ws", "none", "--backlog", "2048"]
+    command += ["--loop", "uvloop", "--http", protocol, "--ws", "none", "--backlog", "2048"]
     command += ["--workers", str(workers)] if workers > 1 else []
     if target.endswith("create_app"):
         command.append("--factory")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.infra.db.migrate import upgrade
+from app.infra.http.wire import LaneProtocol
 from app.infra.postgres.embedded import EmbeddedPostgres
 from app.infra.settings import Settings
 from app.wiring import build_services
@@ -19,6 +20,8 @@ from benchmarks.servers import Server, serve
 from benchmarks.tenants import Tenant, Tenants
 
 WEBHOOK_SECRET = "whsec_" + secrets.token_hex(16)
+# What `serve` gives to uvicorn.
+_PROTOCOL = f"{LaneProtocol.__module__}:{LaneProtocol.__name__}"
 _JWT_SECRET = secrets.token_hex(32)
 _USAGE = "usage_events, usage_keys, usage_hourly, usage_daily, usage_monthly, usage_counters, reservations"
 
@@ -73,7 +76,11 @@ async def stage(
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
         }
         service = await serve(
-            "app.main:create_app", environment, probe="/health/ready", workers=workers
+            "app.main:create_app",
+            environment,
+            probe="/health/ready",
+            workers=workers,
+            protocol=_PROTOCOL,
         )
         stack.callback(service.stop)
         rivals = await serve("benchmarks.rivals.server:app", environment, probe="/hello")
@@ -90,6 +97,7 @@ async def stage(
                 "benchmarks.rivals.unauthenticated:create_app",
                 {**environment, "BENCH_ORGANIZATION": str(tenant.id)},
                 probe="/health/ready",
+                protocol=_PROTOCOL,
             )
             stack.callback(unauthenticated.stop)
         yield Stage(database, environment, service, unauthenticated, rivals, tenants, tenant)

@@ -11,6 +11,7 @@ import uvicorn
 
 from app.cli.loading import quick_loading
 from app.cli.processes import end_with_parent, wait_for_word
+from app.infra.http.wire import LaneProtocol
 from app.infra.settings import Settings
 
 # Long enough for the slowest request that does its work; a proxy in front gives up at about this.
@@ -62,7 +63,7 @@ def main() -> None:
         "app.main:create_app",
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=LaneProtocol,
         ws="none",
         access_log=False,
         log_config=None,

@@ -20,7 +20,7 @@ async def _subscription(services: Services, request: HotRequest) -> HotAnswer:
     return 200, _json(view)
 
 
-SUBSCRIPTION = HotOperation(Permission.BILLING_READ, _subscription)
+SUBSCRIPTION = HotOperation(Permission.BILLING_READ, _subscription, is_light=True)
 
 
 def _json(view: SubscriptionView) -> bytes:

@@ -70,11 +70,16 @@ class Handle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HotOperation:
-    """One operation, served by the lane and by the route that declares it."""
+    """One operation, served by the lane and by the route that declares it.
+
+    A light one waits for futures and tasks only, and itself neither queries nor asks which task
+    it is: it may run without one.
+    """
 
     permission: Permission | None
     """None for what nobody need be known for; whoever handles it verifies it."""
     handle: Handle
+    is_light: bool = False
 
     async def answer(self, request: Request) -> Response:
         """The ordinary way: what the endpoint of the declared route returns."""
@@ -101,16 +106,17 @@ class HotRoute(APIRoute):
         return endpoint
 
 
-class _Served:
+class Served:
     """An operation at a path, with the series that its good answers are counted in."""
 
-    __slots__ = ("handle", "has_body", "method", "path", "permission", "seconds")
+    __slots__ = ("handle", "has_body", "is_light", "method", "path", "permission", "seconds")
 
     def __init__(self, method: str, path: str, operation: HotOperation) -> None:
         self.method = method
         self.path = path
         self.permission = operation.permission
         self.handle = operation.handle
+        self.is_light = operation.is_light
         self.has_body = method != "GET"
         self.seconds = HTTP_SECONDS.labels(method, path, "2xx")
 
@@ -139,16 +145,17 @@ class Lane:
         self._headers = [(b"content-type", _JSON.encode()), *header_pairs(headers)]
         if is_shared:
             self._headers.append((b"vary", b"Origin"))
+        self._lines = lines_of(self._headers)
         self._is_shared = is_shared
-        self._served: dict[str, dict[str, _Served]] = {}
-        self._open: list[tuple[str, str, dict[str, _Served]]] = []
+        self._served: dict[str, dict[str, Served]] = {}
+        self._open: list[tuple[str, str, dict[str, Served]]] = []
         for method, path, operation in operations:
-            served = _Served(method, path, operation)
+            served = Served(method, path, operation)
             canonical = prefix + path
             for each in (canonical, *_aliases_of(canonical, aliases)):
                 self._serve_at(each, method, served)
 
-    def _serve_at(self, path: str, method: str, served: _Served) -> None:
+    def _serve_at(self, path: str, method: str, served: Served) -> None:
         start, opening, rest = path.partition("{")
         if not opening:
             self._served.setdefault(path, {})[method] = served
@@ -156,16 +163,13 @@ class Lane:
         self._open.append((start, rest.partition("}")[2], {method: served}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope.get("path", "")
-        known = self._served.get(path)
-        name, served = ("", known) if known is not None else self._named(path)
-        hot = served.get(scope.get("method", ""))
+        hot, name = self.at(scope.get("path", ""), scope.get("method", ""))
         if hot is None:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        headers = self._plain_headers(scope)
-        if headers is None:
+        headers = self.plain(scope["headers"], scope["query_string"])
+        if headers is None or scope.get("root_path"):
             await self._app(scope, receive, send)
             return
         taken: list[Message] = []
@@ -173,17 +177,20 @@ class Lane:
         if body is None:
             await self._app(scope, _after(taken, receive), send)
             return
-        # Only now, because a body can be long in coming and a revocation must bite meanwhile.
-        principal = NOBODY if hot.permission is None else self._known(headers)
-        if principal is None or not (
-            hot.permission is None or hot.permission in principal.permissions
-        ):
+        principal = self.admitted(hot, headers, body)
+        if principal is None:
             await self._app(scope, _after(taken, receive), send)
             return
         request = HotRequest(principal, headers, scope["query_string"], body, name)
         await self._serve(hot, request, send, started_at)
 
-    def _named(self, path: str) -> tuple[str, Mapping[str, _Served]]:
+    def at(self, path: str, method: str) -> tuple[Served | None, str]:
+        """What is served there, and the part of *path* that its template leaves open."""
+        known = self._served.get(path)
+        name, served = ("", known) if known is not None else self._named(path)
+        return served.get(method), name
+
+    def _named(self, path: str) -> tuple[str, Mapping[str, Served]]:
         """The part of *path* that a template leaves open, and what is served there."""
         for start, end, served in self._open:
             if path.startswith(start) and path.endswith(end):
@@ -192,16 +199,32 @@ class Lane:
                     return name, served
         return "", {}
 
-    def _plain_headers(self, scope: Scope) -> dict[bytes, bytes] | None:
+    def plain(
+        self, pairs: Sequence[tuple[bytes, bytes]], query: bytes
+    ) -> dict[bytes, bytes] | None:
         """The headers of a request that asks for nothing but its operation."""
-        pairs = scope["headers"]
         headers: dict[bytes, bytes] = dict(pairs)
-        if len(headers) != len(pairs) or scope.get("root_path"):
+        if len(headers) != len(pairs) or b"%00" in query:
             return None
-        if b"%00" in scope["query_string"] or (self._is_shared and b"origin" in headers):
+        if self._is_shared and b"origin" in headers:
             return None
         length = headers.get(b"content-length", b"0")
         return headers if length.isdigit() and int(length) <= MAX_BODY_BYTES else None
+
+    def admitted(
+        self, hot: Served, headers: Mapping[bytes, bytes], body: bytes
+    ) -> Principal | None:
+        """Who asks, if they may and what they ask is for the lane.
+
+        To be asked when the body is there: it can be long in coming, and a revocation must bite
+        meanwhile.
+        """
+        if has_nul(body):
+            return None
+        if hot.permission is None:
+            return NOBODY
+        principal = self._known(headers)
+        return principal if principal and hot.permission in principal.permissions else None
 
     def _known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
         authorization = headers.get(b"authorization")
@@ -212,23 +235,21 @@ class Lane:
         key = headers.get(b"x-api-key")
         return None if key is None else self._resolver.recall_key(key)
 
-    async def _serve(
-        self, hot: _Served, request: HotRequest, send: Send, started_at: float
-    ) -> None:
+    async def answered(
+        self, hot: Served, request: HotRequest, started_at: float
+    ) -> tuple[int, bytes, bytes]:
+        """Status, body and header lines; the context that this runs in is the request's own."""
+        current = request_id_of(request.headers.get(b"x-request-id"))
+        request_id.set(current)
+        status, body, pairs = await self._outcome(hot, request, started_at)
+        lines = self._lines if pairs is self._headers else lines_of(pairs)
+        return status, body, b"x-request-id: %b\r\n%b" % (current.encode(), lines)
+
+    async def _serve(self, hot: Served, request: HotRequest, send: Send, started_at: float) -> None:
         current = request_id_of(request.headers.get(b"x-request-id"))
         token = request_id.set(current)
-        status = 500
         try:
-            pairs = self._headers
-            try:
-                status, body, *more = await hot.handle(self._services, request)
-                if more:
-                    pairs = [*more[0], *pairs]
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-                refusal = _refusal(error, hot.path)
-                status, body = refusal.status_code, bytes(refusal.body)
-                own = [pair for pair in refusal.raw_headers if pair[0] != b"content-length"]
-                pairs = own + pairs[1:]
+            status, body, pairs = await self._outcome(hot, request, started_at)
             await send(
                 {
                     "type": "http.response.start",
@@ -242,11 +263,34 @@ class Lane:
             )
             await send({"type": "http.response.body", "body": body})
         finally:
+            request_id.reset(token)
+
+    async def _outcome(
+        self, hot: Served, request: HotRequest, started_at: float
+    ) -> tuple[int, bytes, Pairs]:
+        """What the operation answers or how it is refused, counted."""
+        status = 500
+        pairs = self._headers
+        try:
+            status, body, *more = await hot.handle(self._services, request)
+            if more:
+                pairs = [*more[0], *pairs]
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            refusal = _refusal(error, hot.path)
+            status, body = refusal.status_code, bytes(refusal.body)
+            own = [pair for pair in refusal.raw_headers if pair[0] != b"content-length"]
+            pairs = own + pairs[1:]
+        finally:
             seconds = hot.seconds
             if status >= 300:
                 seconds = HTTP_SECONDS.labels(hot.method, hot.path, f"{status // 100}xx")
             seconds.observe(time.perf_counter() - started_at)
-            request_id.reset(token)
+        return status, body, pairs
+
+
+def lines_of(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are written."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
 
 
 def _refusal(error: Exception, path: str) -> Response:
@@ -267,7 +311,7 @@ async def _take_body(receive: Receive, taken: list[Message]) -> bytes | None:
         taken.append(message)
         body += message.get("body", b"")
     is_whole = message["type"] == "http.request" and len(body) <= MAX_BODY_BYTES
-    return body if is_whole and not has_nul(body) else None
+    return body if is_whole else None
 
 
 def _after(taken: list[Message], receive: Receive) -> Receive:

@@ -82,9 +82,9 @@ async def _quotas(services: Services, request: HotRequest) -> HotAnswer:
     return 200, quotas_json(found)
 
 
-RECORD_EVENT = HotOperation(Permission.USAGE_WRITE, _record_event)
-RECORD_BATCH = HotOperation(Permission.USAGE_WRITE, _record_batch)
-QUOTAS = HotOperation(Permission.USAGE_READ, _quotas)
+RECORD_EVENT = HotOperation(Permission.USAGE_WRITE, _record_event, is_light=True)
+RECORD_BATCH = HotOperation(Permission.USAGE_WRITE, _record_batch, is_light=True)
+QUOTAS = HotOperation(Permission.USAGE_READ, _quotas, is_light=True)
 
 
 def _enforce(query: bytes) -> bool:

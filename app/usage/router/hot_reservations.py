@@ -89,9 +89,9 @@ async def _release(services: Services, request: HotRequest) -> HotAnswer:
     return 200, to_json(shown)
 
 
-RESERVE = HotOperation(Permission.USAGE_WRITE, _reserve)
-COMMIT = HotOperation(Permission.USAGE_WRITE, _commit)
-RELEASE = HotOperation(Permission.USAGE_WRITE, _release)
+RESERVE = HotOperation(Permission.USAGE_WRITE, _reserve, is_light=True)
+COMMIT = HotOperation(Permission.USAGE_WRITE, _commit, is_light=True)
+RELEASE = HotOperation(Permission.USAGE_WRITE, _release, is_light=True)
 
 
 def reservation_id(name: str) -> UUID:

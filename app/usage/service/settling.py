@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ class Settling:
         """What the reservation was made for. Raises `ReservationNotFound`."""
         known = self._plans.get((organization_id, reservation_id))
         if known is None:
-            self.remember(await self._reservations.get(organization_id, reservation_id))
+            # In a task of its own: what asks may not be one, and a query wants to be.
+            asked = asyncio.create_task(self._reservations.get(organization_id, reservation_id))
+            self.remember(await asked)
             known = self._plans[organization_id, reservation_id]
         return known
 

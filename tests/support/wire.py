@@ -1,0 +1,94 @@
+"""An application behind real sockets, spoken to byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from app.infra.http.wire import LaneProtocol
+
+
+@dataclass
+class Wired:
+    """Where it listens, and which paths came to it as ASGI requests."""
+
+    port: int
+    state: ServerState
+    handed: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def say(self, *parts: bytes, pause: float = 0.0) -> bytes:
+        """Everything that comes back until the server closes or says nothing for a while."""
+        reader, writer = await self.open()
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        heard = await all_of(reader)
+        writer.close()
+        return heard
+
+
+async def all_of(reader: asyncio.StreamReader) -> bytes:
+    heard = b""
+    with suppress(TimeoutError):
+        while more := await asyncio.wait_for(reader.read(65536), 0.5):
+            heard += more
+    return heard
+
+
+class _Noted:
+    """Stands before the application as uvicorn's own wrappers do, and notes what passes."""
+
+    def __init__(self, app: ASGIApp, handed: list[str]) -> None:
+        self.app = app
+        self._handed = handed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._handed.append(scope["path"])
+        await self.app(scope, receive, send)
+
+
+@asynccontextmanager
+async def wired(app: ASGIApp, **options: Any) -> AsyncIterator[Wired]:
+    """Serve *app*, which is started already, as `serve` does."""
+    state = ServerState()
+    handed: list[str] = []
+    config = Config(
+        _Noted(app, handed),
+        http=LaneProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=True,
+        **options,
+    )
+    config.load()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: LaneProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    try:
+        yield Wired(server.sockets[0].getsockname()[1], state, handed)
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await server.wait_closed()
