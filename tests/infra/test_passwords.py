@@ -2,6 +2,9 @@
 
 import asyncio
 import hashlib
+import os
+import sys
+import threading
 import time
 
 import pytest
@@ -116,3 +119,15 @@ async def test_a_queue_that_is_too_long_is_refused() -> None:
     )
     refused = [each for each in outcomes if isinstance(each, TooManySignIns)]
     assert len(refused) == 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+async def test_hashing_gives_way_and_nothing_else_does(cheap: Passwords) -> None:
+    before = {thread.native_id for thread in threading.enumerate()}
+    usual = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await cheap.hash(PASSWORD)
+    after = {thread.native_id for thread in threading.enumerate()}
+    priorities = [os.getpriority(os.PRIO_PROCESS, each or 0) for each in after - before]
+    assert priorities == [usual + 10]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
+    await cheap.close()
