@@ -19,7 +19,7 @@ from app.kernel.principal import Permission
 from app.usage.service.ingest import UsageIngest
 from tests.factories.people import Owner, an_owner
 from tests.support.service import Service
-from tests.support.wire import Wired, all_of, wired
+from tests.support.wire import Wired, hear, wired
 
 EVENTS = "/api/v1/usage/events"
 QUOTA = "/api/v1/billing/quota"
@@ -100,7 +100,8 @@ async def test_what_is_not_plain_is_handed_on(
 ) -> None:
     content = event("a")
     content = body % (len(content), content) if body else content
-    heard = await wire.say(request(owner, method, path, content, line))
+    answers = 2 if "Expect" in line else 1
+    heard = await wire.say(request(owner, method, path, content, line), answers=answers)
     assert statuses(heard)[-1] < 500
     assert len(wire.handed) == 1, heard
 
@@ -119,6 +120,7 @@ async def test_what_the_body_forbids_is_handed_on_whole(
     heard = await wire.say(
         request(owner, "POST", EVENTS, b"\x00" + event("a")),
         request(owner, "POST", EVENTS, event("b")),
+        answers=2,
         pause=0.1,
     )
     assert statuses(heard) == [422, 201]
@@ -143,7 +145,7 @@ async def test_pipelined_requests_are_answered_in_their_order(
         request(owner, "POST", EVENTS, event("2"), "X-Request-ID: r4"),
         request(owner, "POST", EVENTS, b"{", "X-Request-ID: r5"),
     ]
-    heard = await wire.say(b"".join(asked))
+    heard = await wire.say(b"".join(asked), answers=len(asked))
     assert statuses(heard) == [201, 200, 200, 201, 422]
     assert re.findall(rb"x-request-id: (r\d)", heard) == [b"r1", b"r2", b"r3", b"r4", b"r5"]
     assert await recorded(service, owner) == ["1", "2"]
@@ -155,11 +157,7 @@ async def test_one_connection_serves_both_kinds_in_turn(wire: Wired, owner: Owne
         hot = number % 2 == 0
         path, body = (EVENTS, event(str(number))) if hot else ("/health/live", b"")
         writer.write(request(owner, "POST" if hot else "GET", path, body))
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert statuses(head) == [201 if hot else 200]
-        found = re.search(rb"content-length: (\d+)", head)
-        assert found is not None
-        await reader.readexactly(int(found[1]))
+        assert statuses(await hear(reader, 1)) == [201 if hot else 200]
     writer.close()
     assert wire.handed == ["/health/live"] * 3
 
@@ -176,8 +174,8 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
         await asyncio.sleep(0.4)
     last = loop.time()
     assert last - begun > 1.5
-    assert await asyncio.wait_for(reader.read(), 5) == b""
-    assert 0.5 < loop.time() - last < 2
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert loop.time() - last > 0.5
     writer.close()
 
 
@@ -205,10 +203,10 @@ async def test_a_server_that_leaves_answers_what_it_has_taken(
         (connection,) = found.state.connections
         connection.shutdown()
         slow.may_end.set_result(None)
-        heard = await all_of(reader)
+        heard = await hear(reader, 1)
         assert statuses(heard) == [200]
         assert b"connection: close\r\n" in heard
-        assert reader.at_eof()
+        assert await reader.read() == b""
         writer.close()
 
 
@@ -220,12 +218,12 @@ async def test_a_server_that_says_farewell_closes_after_the_answer(
     wire.state.default_headers.append((b"connection", b"close"))
     reader, writer = await wire.open()
     writer.write(request(owner, "POST", EVENTS, event("b")))
-    heard = await all_of(reader)
+    heard = await hear(reader, 1)
     assert statuses(kept) == statuses(heard) == [201]
     assert b"x-first: 1\r\n" in kept
     assert b"connection" not in kept
     assert b"connection: close\r\n" in heard
-    assert reader.at_eof()
+    assert await reader.read() == b""
     writer.close()
 
 
@@ -315,12 +313,11 @@ async def test_operations_end_alike_with_a_task_and_without(
 
 async def test_a_slow_reader_is_not_answered_without_end(wire: Wired, owner: Owner) -> None:
     """Answers that nobody reads stop the reading of further requests."""
-    reader, writer = await wire.open()
+    _, writer = await wire.open()
     asked = b"".join(request(owner, "GET", f"{QUOTA}?n={n}", b"") for n in range(20_000))
     writer.write(asked)
     await asyncio.sleep(1)
     (connection,) = wire.state.connections
     held = connection.transport.get_write_buffer_size()
     assert held < 1_000_000
-    del reader
     writer.transport.abort()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,23 +31,26 @@ class Wired:
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def say(self, *parts: bytes, pause: float = 0.0) -> bytes:
-        """Everything that comes back until the server closes or says nothing for a while."""
+    async def say(self, *parts: bytes, answers: int = 1, pause: float = 0.0) -> bytes:
+        """So many answers to what is said on a connection of its own."""
         reader, writer = await self.open()
         for part in parts:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(pause)
-        heard = await all_of(reader)
+        heard = await hear(reader, answers)
         writer.close()
         return heard
 
 
-async def all_of(reader: asyncio.StreamReader) -> bytes:
+async def hear(reader: asyncio.StreamReader, answers: int) -> bytes:
+    """So many answers, whole."""
     heard = b""
-    with suppress(TimeoutError):
-        while more := await asyncio.wait_for(reader.read(65536), 0.5):
-            heard += more
+    async with asyncio.timeout(30):
+        for _ in range(answers):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            heard += head + await reader.readexactly(int(length[1]) if length else 0)
     return heard
 
 

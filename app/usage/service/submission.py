@@ -18,6 +18,8 @@ from app.usage.domain import Meter, NewEvent, Quota, amount_of
 from app.usage.service.classes import COST_SCALE
 from app.usage.service.spend_notices import Place
 
+_UNITS = 10**COST_SCALE
+
 
 @dataclass(frozen=True, slots=True)
 class Spender:
@@ -91,6 +93,14 @@ class Recorded:
     def cost_usd(self) -> Decimal | None:
         """Exact; `None` when it has no price yet."""
         return None if self._cost is None else EXACT.scaleb(Decimal(self._cost), -COST_SCALE)
+
+    @property
+    def cost_text(self) -> str | None:
+        """`plain(cost_usd)`, at a fifth of the price."""
+        if self._cost is None:
+            return None
+        whole, part = divmod(self._cost, _UNITS)
+        return f"{whole}.{part:0{COST_SCALE}}".rstrip("0") if part else str(whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from pydantic_core import to_json
 
 from app.kernel.errors import BillingError
 from app.kernel.ids import encode_number
-from app.kernel.rates import plain
 from app.usage.domain import Quota
 from app.usage.schemas.usage import rfc3339, whole_or_text
 from app.usage.service.submission import Recorded
@@ -27,7 +26,7 @@ def recorded_json(name: str, answer: Recorded) -> bytes:
     status = "duplicate" if answer.is_repeat else "recorded"
     return (
         f'{{"id":{quoted(name)},"event_id":"{encode_number("evt", answer.event_number)}"'
-        f',"status":"{status}",{_cost(answer.cost_usd)},"quota":{_latest.text_of(answer.quota)}}}'
+        f',"status":"{status}",{_cost(answer.cost_text)},"quota":{_latest.text_of(answer.quota)}}}'
     ).encode()
 
 
@@ -59,10 +58,10 @@ def quotas_json(quotas: Sequence[Quota]) -> bytes:
     return f'{{"data":[{",".join([_quota(quota) for quota in quotas])}]}}'.encode()
 
 
-def _cost(cost: Decimal | None) -> str:
+def _cost(cost: str | None) -> str:
     if cost is None:
         return '"cost_usd":null,"priced":false'
-    return f'"cost_usd":"{plain(cost)}","priced":true'
+    return f'"cost_usd":"{cost}","priced":true'
 
 
 def _quota(quota: Quota) -> str:
