@@ -99,7 +99,10 @@ def _new(event: _Event, key: str | None) -> NewEvent | None:
         if at is None:
             return None
         text = event.occurred_at
-        if text[-1] != "Z" or len(text) != (27 if at.microsecond else 20):
+        length = 26 if at.microsecond else 19
+        if text.endswith("+00:00") and len(text) == length + 6:
+            event.occurred_at = f"{text[:length]}Z"
+        elif text[-1] != "Z" or len(text) != length + 1:
             event.occurred_at = f"{at.replace(tzinfo=None).isoformat()}Z"
     quantity = event.quantity
     if quantity is None:
