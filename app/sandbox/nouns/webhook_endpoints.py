@@ -64,11 +64,13 @@ def rotate(sandbox: Sandbox, endpoint: Doc, secret: str, seconds: int) -> Doc:
     return sandbox.save(endpoint)
 
 
-def add(sandbox: Sandbox, url: str, events: list[str], secret: str) -> Doc:
+def add(
+    sandbox: Sandbox, url: str, events: list[str], secret: str, *, name: str | None = None
+) -> Doc:
     """Put up an endpoint with a secret of one's own choosing."""
     return sandbox.add(
         {
-            "id": ids.new("we"),
+            "id": name or ids.new("we"),
             "object": "webhook_endpoint",
             "api_version": API_VERSION,
             "application": None,
@@ -108,7 +110,9 @@ def delete(sandbox: Sandbox, params: Doc, webhook_endpoint: str) -> Doc:
 
 
 def list_(sandbox: Sandbox, params: Doc) -> Doc:
-    return page(sandbox, "webhook_endpoint", "/v1/webhook_endpoints", params)
+    # Thin destinations are known to the second version of the API only.
+    old = ("coalesce(json_extract(doc, '$._payload'), 'snapshot') != ?", "thin")
+    return page(sandbox, "webhook_endpoint", "/v1/webhook_endpoints", params, [old])
 
 
 _ONE = "/v1/webhook_endpoints/{webhook_endpoint}"
