@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
@@ -213,6 +213,19 @@ class OwnInvoiceRepository(Repository):
                 index_elements=[BilledWindow.organization_id, BilledWindow.window_start],
                 set_=values,
             )
+        )
+
+    async def look_again(
+        self, organization_id: OrganizationId, windows: Sequence[datetime]
+    ) -> None:
+        """Let these windows be rated again though their usage has not moved: documents have."""
+        await self.session.execute(
+            update(BilledWindow)
+            .where(
+                BilledWindow.organization_id == organization_id,
+                BilledWindow.window_start.in_(windows),
+            )
+            .values(fingerprint="")
         )
 
     async def billed(

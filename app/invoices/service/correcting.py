@@ -95,6 +95,9 @@ class CreditNotes:
                 raise CreditTooLarge(left=own.creditable)
             note.settlement = await self._settle(owner, invoice, note, request)
             own.creditable -= note.total
+            if request.kind is NoteKind.CORRECTION:
+                corrected = {lines[position].window_start for position in request.amounts}
+                await self._own.look_again(owner, [one for one in corrected if one is not None])
             self._audit.record(
                 "invoices.credited",
                 encode_id("inv", invoice_id),

@@ -93,6 +93,14 @@ class InvoiceDesk:
                 invoice.status = InvoiceStatus.VOID.value
                 invoice.voided_at = self._clock.now()
                 own.creditable = 0
+                await self._own.look_again(
+                    owner,
+                    [
+                        line.window_start
+                        for line in await self._own.lines(owner, invoice_id)
+                        if line.window_start is not None
+                    ],
+                )
                 if own.credit_applied:
                     await self._credits.give_back(owner, invoice_id)
                 if own.discounts:
