@@ -66,7 +66,7 @@ def plan(sandbox: Sandbox, subscription: Doc, sent: Doc) -> Change:
     restarts = (
         (trial_end == "now" and trialing)
         or sent.get("billing_cycle_anchor", {}).get("type") == "now"
-        or (_changes_interval(before, after) and not trialing)
+        or (changes_interval(before, after) and not trialing)
     )
     if restarts:
         _restart(sandbox, subscription, change, before, at, trialing)
@@ -77,7 +77,7 @@ def plan(sandbox: Sandbox, subscription: Doc, sent: Doc) -> Change:
     return change
 
 
-def _changes_interval(before: list[Doc], after: list[Doc]) -> bool:
+def changes_interval(before: list[Doc], after: list[Doc]) -> bool:
     """Whether an item moves to another interval, or the plan is replaced by one of another.
 
     An item that is only added keeps to its own interval and leaves the others alone.

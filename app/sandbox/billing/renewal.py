@@ -39,8 +39,7 @@ def _live_on(sandbox: Sandbox, subscription: Doc, now: int) -> None:
     if standing.renewal_due(subscription) <= now:
         _renew(sandbox, subscription, now)
     elif schedules.is_due(sandbox, subscription):
-        schedules.step(sandbox, subscription)
-        standing.keep(sandbox, subscription, "customer.subscription.updated")
+        schedules.step_within_period(sandbox, subscription)
 
 
 def _drop_resumption(sandbox: Sandbox, subscription: Doc, now: int) -> None:

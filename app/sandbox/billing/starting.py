@@ -44,6 +44,8 @@ class Order:
     """Whether the payer has confirmed the first payment already."""
     intent: str | None = None
     """The payment intent that was begun for the first payment."""
+    by_schedule: bool = False
+    """A schedule begins with a draft that is collected an hour later, as renewals are."""
     through_checkout: bool = False
     """Checkout makes nothing until it is paid, so there is no `incomplete` and no leftovers."""
 
@@ -106,13 +108,13 @@ def billing_mode(kind: str, now: int) -> Doc:
 
 
 def _announce(sandbox: Sandbox, subscription: Doc, invoice: Doc, order: Order) -> None:
-    by_mail = order.days_until_due is not None
+    later = order.days_until_due is not None or order.by_schedule
     if subscription["status"] != "trialing":
-        at_once = order.through_checkout or by_mail
+        at_once = order.through_checkout or later
         subscription["status"] = "active" if at_once else "incomplete"
     standing.keep(sandbox, subscription, None)
     sandbox.emit("customer.subscription.created", subscription)
-    if by_mail:
+    if later:
         invoice["automatically_finalizes_at"] = sandbox.now() + invoicing.HOUR
         invoicing.open_draft(sandbox, invoice, subscription)
         sandbox.wake(invoice, invoice["automatically_finalizes_at"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.sandbox.billing import disputing, refunding, renewal, settlement
+from app.sandbox.billing import disputing, refunding, renewal, schedules, settlement
 from app.sandbox.core import thin
 from app.sandbox.core.expanding import Includable
 from app.sandbox.core.operations import Operation
@@ -89,5 +89,6 @@ APPOINTMENTS: dict[str, Appointment] = {
     "payment_intent": settlement.hear_from_bank,
     "refund": refunding.keep_appointment,
     "subscription": renewal.keep_appointment,
+    "subscription_schedule": schedules.keep_appointment,
 }
 FOLLOWERS: tuple[Callable[[Sandbox, Doc, Doc], None], ...] = (thin.twin, disputing.on_event)

@@ -4,6 +4,7 @@ from app.sandbox.billing import (
     changes,
     discounting,
     renewal,
+    schedules,
     standing,
     starting,
 )
@@ -228,6 +229,8 @@ def update(sandbox: Sandbox, params: Doc, id: str) -> Doc:
     if params.keys() & {"items", "trial_end", "billing_cycle_anchor"}:
         change = changes.plan(sandbox, subscription, params)
         changes.make(sandbox, subscription, change, params)
+        if "items" in params and not subscription["pending_update"]:
+            schedules.follow(sandbox, subscription)
     else:
         standing.keep(sandbox, subscription, "customer.subscription.updated")
     return subscription
