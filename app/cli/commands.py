@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -126,6 +127,49 @@ def doctor() -> None:
     typer.echo(f"{len(report.findings)} checks, {broken} not all right.")
     if broken:
         raise typer.Exit(1)
+
+
+@commands.command()
+def stripe_setup(
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(help="Where Stripe tells us; ARAGORA_PUBLIC_URL/api/v1/webhooks/stripe."),
+    ] = None,
+    metered: Annotated[
+        list[str] | None,
+        typer.Option(help="A price of use that the catalog leaves open: tokens_input=0.0003"),
+    ] = None,
+) -> None:
+    """Put up products, prices, meters and the webhook at Stripe; again changes what differs.
+
+    Prints the lines to set in the environment. The webhook's secret is among them the first time
+    only: Stripe tells it once.
+    """
+    from app.cli.stripe_setup import SetupImpossible, set_up
+    from app.kernel.errors import BillingError
+
+    try:
+        outcome = set_up(_settings(), webhook_url=webhook_url, metered=_amounts(metered or []))
+    except (SetupImpossible, BillingError) as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from None
+    for line in (*(f"made {made}" for made in outcome.made), *outcome.notes):
+        typer.echo(line, err=True)
+    for name, price_id in outcome.environment.items():
+        typer.echo(f"{name}={price_id}")
+    if outcome.secrets:
+        typer.echo(f"STRIPE_WEBHOOK_SECRET={','.join(outcome.secrets)}")
+
+
+def _amounts(given: list[str]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for one in given:
+        name, _, amount = one.partition("=")
+        try:
+            found[name] = Decimal(amount)
+        except ArithmeticError:
+            raise typer.BadParameter(f"{one} is not like tokens_input=0.0003") from None
+    return found
 
 
 @commands.command()

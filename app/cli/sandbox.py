@@ -27,6 +27,9 @@ _READY_SECONDS = 60.0
 # A catalog may leave its prices to Stripe. Here the sandbox is Stripe, so it makes them up.
 _INVENTED_CENTS = {"basic": 2_900, "pro": 9_900, "enterprise": 49_900}
 
+# Minor units for each unit of use, where the catalog leaves it to Stripe.
+_INVENTED_USE = {"tokens_input": "0.0003", "tokens_output": "0.0012", "debates": "5"}
+
 # Everything, and those of the thin events that have no twin with the object in it.
 _EVENTS = ["*", "v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found"]
 
@@ -119,6 +122,24 @@ def _stock(catalog: Catalog) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         )
         suffix = "_YEARLY" if price.interval == "year" else ""
         environment[f"STRIPE_PRICE_{plan.key.upper()}{suffix}"] = price_id
+    for metric in sorted({price.metric for plan in catalog.plans for price in plan.metered}):
+        if metric in _INVENTED_USE:
+            products.append({"id": f"prod_{metric}", "name": metric.replace("_", " ")})
+            prices.append(
+                {
+                    "id": f"price_{metric}",
+                    "product": f"prod_{metric}",
+                    "currency": "usd",
+                    "unit_amount_decimal": _INVENTED_USE[metric],
+                    # The sandbox makes the meter itself.
+                    "recurring": {
+                        "interval": "month",
+                        "usage_type": "metered",
+                        "meter": f"mtr_{metric}",
+                    },
+                }
+            )
+            environment[f"STRIPE_METERED_{metric.upper()}"] = f"price_{metric}"
     return products, prices, environment
 
 
