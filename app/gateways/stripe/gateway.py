@@ -167,7 +167,7 @@ class StripeSubscription:
     end_reason: str | None = None
     """Why it ended or will end: `cancellation_requested`, `payment_failed`, `payment_disputed`."""
     awaits_first_payment: bool = False
-    """Its first invoice is issued and the money on its way: bank debits take days."""
+    """Its first invoice is issued and was never paid: bank debits take days, and may fail."""
 
     @property
     def licensed(self) -> tuple[StripeItem, ...]:

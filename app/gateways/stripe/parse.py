@@ -86,7 +86,8 @@ def subscription(data: Json) -> StripeSubscription:
         livemode=bool(data.get("livemode")),
         pause=_pause(data),
         end_reason=(data.get("cancellation_details") or {}).get("reason"),
-        awaits_first_payment=data["status"] == "active"
+        # Past due too: a debit that came back was never a payment.
+        awaits_first_payment=data["status"] in {"active", "past_due"}
         and is_open
         and expanded.get("billing_reason") == "subscription_create"
         and bool(expanded.get("amount_remaining"))

@@ -74,12 +74,14 @@ class AccessReview:
 
     async def _note_trouble(self, organization_id: OrganizationId, row: Subscription) -> None:
         owed: list[Failure] = []
-        if row.status in _OWING:
+        # Who has not paid a first time has no grace: there is nothing to go on with.
+        if row.status in _OWING and not row.awaits_first_payment:
             owed = await self._subscriptions.list_failures(
                 organization_id, row.stripe_subscription_id
             )
         # Each is set once: a value in passing would be written by the next query.
-        row.first_failed_at = first_failure(owed, row.past_due_seen_at)
+        seen_at = None if row.awaits_first_payment else row.past_due_seen_at
+        row.first_failed_at = first_failure(owed, seen_at)
         row.pay_url = row.open_invoice_url or next((o.pay_url for o in owed if o.pay_url), None)
 
     def _flag(
