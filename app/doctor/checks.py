@@ -9,6 +9,7 @@ from app.credits.invariants import INVARIANTS as CREDITS
 from app.discounts.invariants import INVARIANTS as DISCOUNTS
 from app.doctor.domain import Check
 from app.invoices.invariants import INVARIANTS as INVOICES
+from app.metered.invariants import INVARIANTS as METERED
 from app.organizations.invariants import INVARIANTS as ORGANIZATIONS
 from app.payments.invariants import INVARIANTS as PAYMENTS
 from app.recovery.invariants import INVARIANTS as RECOVERY
@@ -38,6 +39,7 @@ _FEATURES: tuple[Mapping[str, tuple[str, str]], ...] = (
     CREDITS,
     DISCOUNTS,
     INVOICES,
+    METERED,
     WEBHOOKS,
     JOBS,
 )

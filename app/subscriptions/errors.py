@@ -1,6 +1,6 @@
 """What cannot be bought or changed, and why."""
 
-from app.kernel.errors import Conflict, NotFound, Refused
+from app.kernel.errors import Conflict, NotFound, Refused, Unavailable
 
 
 class UnknownPlan(Refused):
@@ -37,6 +37,12 @@ class EndsInThePast(Refused):
     """A plan is given until an instant that is still to come."""
 
     code = "ends_in_the_past"
+
+
+class PromoCodeNotReady(Unavailable):
+    """Stripe has not heard of this promo code yet; try again shortly."""
+
+    code = "promo_code_not_ready"
 
 
 class AlreadySubscribed(Conflict):

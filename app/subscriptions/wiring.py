@@ -4,6 +4,8 @@ from sqlalchemy import URL
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
+from app.discounts.service.coupons import CouponSync
+from app.discounts.service.redeeming import Redeeming
 from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -35,6 +37,7 @@ from app.subscriptions.service.collecting import Collecting
 from app.subscriptions.service.coverage import SubscriptionCoverage
 from app.subscriptions.service.holdings import Holdings
 from app.subscriptions.service.known import KnownAtStripe
+from app.subscriptions.service.promotions import PagePromotions
 
 
 def register(services: Services) -> None:
@@ -58,7 +61,15 @@ def register(services: Services) -> None:
     services.add(
         CheckoutService,
         CheckoutService(
-            work, CheckoutRepository(work), rows, customers, catalogs, stripe, audit, clock
+            work,
+            CheckoutRepository(work),
+            rows,
+            customers,
+            catalogs,
+            stripe,
+            PagePromotions(work, services[Redeeming], services[CouponSync], stripe),
+            audit,
+            clock,
         ),
     )
     services.add(

@@ -79,22 +79,23 @@ class Redeeming:
         """
         return await self._use(organization_id, wish, RedemptionState.ACTIVE)
 
-    async def hold(
-        self, organization_id: OrganizationId, wish: Wish
-    ) -> tuple[domain.Redemption, str | None]:
-        """Use a code for a purchase that is still to be paid, and Stripe's id of it.
+    async def hold(self, organization_id: OrganizationId, wish: Wish) -> domain.Redemption:
+        """Use a code for a purchase that is still to be paid.
 
         Joins the unit around it. It counts until it is settled or released.
         """
-        held = await self._use(organization_id, wish, RedemptionState.HELD)
-        async with self._work.begin(organization_id):
-            code = await self._codes.get(held.promo_code_id)
-            return held, code.stripe_promotion_code_id
+        return await self._use(organization_id, wish, RedemptionState.HELD)
 
     async def knows(self, code: str) -> bool:
         """Whether the code is one of ours."""
         async with self._work.begin_platform():
             return await self._codes.find(code) is not None
+
+    async def told_as(self, code: str) -> str | None:
+        """Stripe's id of a code of ours, once Stripe has been told of it."""
+        async with self._work.begin_platform():
+            found = await self._codes.find(code)
+            return found.stripe_promotion_code_id if found is not None else None
 
     async def settle(self, organization_id: OrganizationId, cause: str) -> None:
         """The purchase was paid. Repeating is fine; what was released meanwhile counts again."""

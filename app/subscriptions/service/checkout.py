@@ -15,11 +15,12 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.subscriptions.domain import ENDED, LIVE, CheckoutLink, CheckoutRequest
-from app.subscriptions.errors import AlreadySubscribed, CheckoutInProgress, PromoCodeUnknown
+from app.subscriptions.errors import AlreadySubscribed, CheckoutInProgress
 from app.subscriptions.models import CheckoutAttempt
 from app.subscriptions.repository import CheckoutRepository, SubscriptionRepository
 from app.subscriptions.service.customers import StripeCustomers
 from app.subscriptions.service.plans import known_plan, ordered_prices
+from app.subscriptions.service.promotions import PagePromotions
 
 
 class CheckoutService:
@@ -33,6 +34,7 @@ class CheckoutService:
         customers: StripeCustomers,
         catalogs: CatalogService,
         stripe: StripeGateway,
+        promotions: PagePromotions,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
@@ -42,6 +44,7 @@ class CheckoutService:
         self._customers = customers
         self._catalogs = catalogs
         self._stripe = stripe
+        self._promotions = promotions
         self._audit = audit
         self._clock = clock
 
@@ -53,7 +56,7 @@ class CheckoutService:
         Nothing is granted here: access follows the webhook, because customers close tabs. Asking
         again while the page for the same plan is open returns the same page; asking for another
         plan closes it first. Raises `AlreadySubscribed`, `UnknownPlan`, `PlanNotForSale`,
-        `PromoCodeUnknown`.
+        `PromoCodeUnknown`, `CodeRefused`.
         """
         if not known_plan(self._catalogs.active, request.plan).is_free:
             self._stripe.require_configured()
@@ -67,7 +70,9 @@ class CheckoutService:
                 if _is_same(in_play, request) and not (had_trial and in_play.trial_days):
                     return _link(session)
                 await self._close(organization_id, in_play, session)
-        promotion_code_id = await self._promotion_code(request.promo_code)
+        promotion_code_id = await self._promotions.find(
+            organization_id, request, self._catalogs.active
+        )
 
         async def send(customer_id: str) -> CheckoutLink:
             attempt = await self._reserve(
@@ -94,6 +99,9 @@ class CheckoutService:
             )
             if has_failed:
                 await self._attempts.note_failure(organization_id, session.id)
+            attempt = await self._attempts.find_by_session(organization_id, session.id)
+            if attempt is not None:
+                await self._settle_code(organization_id, attempt, session.status)
 
     async def close_page(self, organization_id: OrganizationId) -> None:
         """Close the open page of an organization that has a subscription; it must not be paid."""
@@ -162,14 +170,6 @@ class CheckoutService:
                 raise AlreadySubscribed
         await self.take(organization_id, session)
 
-    async def _promotion_code(self, typed: str | None) -> str | None:
-        if typed is None:
-            return None
-        found = await self._stripe.find_promotion_code(typed)
-        if found is None:
-            raise PromoCodeUnknown(promo_code=typed)
-        return found
-
     async def _reserve(
         self,
         organization_id: OrganizationId,
@@ -206,6 +206,7 @@ class CheckoutService:
                 created_at=self._clock.now(),
             )
             self._attempts.add(attempt)
+            await self._promotions.hold(organization_id, attempt.id, request, self._catalogs.active)
             self._audit.record(
                 "subscriptions.checkout_opened",
                 str(attempt.id),
@@ -256,6 +257,17 @@ class CheckoutService:
     ) -> None:
         async with self._work.begin(organization_id):
             await self._attempts.move(organization_id, attempt.id, state)
+            await self._settle_code(organization_id, attempt, state)
+
+    async def _settle_code(
+        self, organization_id: OrganizationId, attempt: CheckoutAttempt, state: str
+    ) -> None:
+        if attempt.promo_code is None:
+            return
+        if state == "complete":
+            await self._promotions.settle(organization_id, attempt.id)
+        elif state in {"expired", "failed"}:
+            await self._promotions.release(organization_id, attempt.id)
 
 
 def _order(attempt: CheckoutAttempt) -> CheckoutOrder:

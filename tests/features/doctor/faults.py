@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+_EVENT = "(select * from usage_events where counted <> '{}' order by id limit 1) as e"
+_PORTION = f"""
+    insert into metered_portions (organization_id, id, hour, event_ids, collected_at)
+    select organization_id, '00000000-0000-0000-0000-000000000001',
+        date_trunc('hour', occurred_at), array[id], occurred_at
+    from {_EVENT}
+"""
+_BATCH = f"""
+    insert into metered_batches (organization_id, id, portion_id, metric, stripe_price_id,
+        stripe_customer_id, quantity, occurred_at, state, attempts, next_attempt_at)
+    select organization_id, gen_random_uuid(), '00000000-0000-0000-0000-000000000001', k.metric,
+        'price_1', 'cus_1', 999999999, occurred_at, 'pending', 0, occurred_at
+    from {_EVENT} cross join lateral jsonb_object_keys(counted) as k (metric) limit 1
+"""
+
 FAULTS: dict[str, tuple[str, ...]] = {
     "usage.no_hold_outlives_its_end": (
         "update reservations set expires_at = expires_at - interval '2 days' where state = 'held'",
@@ -56,6 +71,9 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "discounts.codes_count_their_uses": ("update promo_codes set uses = uses + 1",),
     "discounts.no_code_is_overused": ("update promo_codes set max_uses_per_org = 0",),
     "discounts.periods_are_invoices": ("update promo_redemptions set periods_used = 0",),
+    "metered.an_event_is_told_once": (_PORTION, _PORTION.replace("01'", "02'")),
+    "metered.batches_are_the_sums_of_their_events": (_PORTION, _BATCH),
+    "metered.nothing_waits_for_ever": (_BATCH,),
     "invoices.lines_add_up": ("update invoice_lines set amount = amount + 1",),
     "invoices.totals_add_up": ("update invoices set total = total + 1",),
     "invoices.what_is_due_is_what_credit_left": (
