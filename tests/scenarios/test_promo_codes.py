@@ -84,7 +84,7 @@ async def test_another_page_gives_the_use_of_the_one_before_back(shop: Shop) -> 
 async def test_a_code_that_does_not_fit_opens_no_page(
     shop: Shop, terms: dict[str, object], reason: str
 ) -> None:
-    code = await make(shop, **terms)
+    code = await make(shop, "FITS-NOT", **terms)
     owner = await an_owner(shop.service)
     answer = await call(owner, "POST", "checkout", {"plan": "starter", "promo_code": code, **URLS})
     assert (answer.status_code, answer.json()["code"]) == (422, reason)
