@@ -121,13 +121,15 @@ def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
         schedules.step(sandbox, subscription)
         if subscription["status"] in standing.TERMINAL:
             return
+    due = [item for item in subscription["items"]["data"] if item["current_period_end"] <= now]
+    if not due:
+        # The item that was due went with its phase; the others are in the middle of theirs.
+        standing.keep(sandbox, subscription, "customer.subscription.updated")
+        return
     invoice = invoicing.blank(sandbox, customer, "subscription_cycle", subscription)
-    invoice["period_start"] = min(
-        item["current_period_start"] for item in subscription["items"]["data"]
-    )
-    for item in subscription["items"]["data"]:
-        if item["current_period_end"] <= now:
-            _roll(invoice, sandbox, subscription, item, now)
+    invoice["period_start"] = min(item["current_period_start"] for item in due)
+    for item in due:
+        _roll(invoice, sandbox, subscription, item, now)
     waiting.take(sandbox, invoice, waiting.of_subscription(sandbox, subscription))
     waiting.take(
         sandbox,
