@@ -194,6 +194,22 @@ async def test_collection_can_be_paused_while_the_subscription_goes_on(
     assert on.pause_collection is None
 
 
+@pytest.mark.parametrize(("agreed", "status"), [("pause", "paused"), ("cancel", "canceled")])
+async def test_a_trial_that_is_ended_by_hand_asks_for_a_card_too(
+    account: Account, agreed: str, status: str
+) -> None:
+    customer = await account.customer(card=None)
+    subscription = await account.subscription(
+        customer=customer.id,
+        trial_period_days=7,
+        trial_settings={"end_behavior": {"missing_payment_method": agreed}},
+    )
+    ended = await account.stripe.v1.subscriptions.update_async(
+        subscription.id, {"trial_end": "now"}
+    )
+    assert ended.status == status
+
+
 async def test_the_portal_of_a_classic_subscription_sets_the_flag(account: Account) -> None:
     v1 = account.stripe.v1
     subscription = await account.subscription(billing_mode={"type": "classic"})

@@ -40,6 +40,7 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
     "customer.deleted": (),
     "customer.subscription.created": (),
     "customer.subscription.deleted": (),
+    "customer.subscription.paused": (),
     "customer.subscription.trial_will_end": (),
     "customer.subscription.updated": (),
     "customer.updated": (),

@@ -106,17 +106,24 @@ def last_invoice(sandbox: Sandbox, subscription: Doc, at: int) -> Doc:
     return invoice
 
 
+def ends_for_want_of_method(sandbox: Sandbox, subscription: Doc) -> bool:
+    """End or pause a trial that is over, if nobody can be charged and that was agreed."""
+    customer = sandbox.get("customer", subscription["customer"])
+    if standing.method_for(sandbox, subscription, customer) is not None:
+        return False
+    agreed = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if agreed == "cancel":
+        standing.end(sandbox, subscription, "cancellation_requested")
+    elif agreed == "pause":
+        standing.pause(sandbox, subscription, "trial_end_without_payment_method")
+    return bool(agreed in ("cancel", "pause"))
+
+
 def _renew(sandbox: Sandbox, subscription: Doc, now: int) -> None:
     was_trial = subscription["status"] == "trialing"
     customer = sandbox.get("customer", subscription["customer"])
-    if was_trial and standing.method_for(sandbox, subscription, customer) is None:
-        behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
-        if behavior == "cancel":
-            standing.end(sandbox, subscription, "cancellation_requested")
-            return
-        if behavior == "pause":
-            standing.pause(sandbox, subscription, "trial_end_without_payment_method")
-            return
+    if was_trial and ends_for_want_of_method(sandbox, subscription):
+        return
     if schedules.is_due(sandbox, subscription):
         schedules.step(sandbox, subscription)
         if subscription["status"] in standing.TERMINAL:

@@ -226,6 +226,9 @@ def update(sandbox: Sandbox, params: Doc, id: str) -> Doc:
         chosen = discounting.chosen(sandbox, params["discounts"], customer["id"])
         discounting.redeem(sandbox, chosen, subscription)
     _schedule_end(sandbox, subscription, params)
+    ends_trial = subscription["status"] == "trialing" and params.get("trial_end") == "now"
+    if ends_trial and renewal.ends_for_want_of_method(sandbox, subscription):
+        return subscription
     if params.keys() & {"items", "trial_end", "billing_cycle_anchor"}:
         change = changes.plan(sandbox, subscription, params)
         changes.make(sandbox, subscription, change, params)
