@@ -8,6 +8,7 @@ from typing import Any
 
 from app.payments.invariants import INVARIANTS as PAYMENTS
 from app.recovery.invariants import INVARIANTS as RECOVERY
+from app.subscriptions.invariants import INVARIANTS as SUBSCRIPTIONS
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner
 from tests.factories.subscriptions import ask, checkout, subscription
@@ -179,7 +180,7 @@ async def test_a_year(shop: Shop) -> None:
     assert opened[0]["n"] == 12, "a fresh quota for each period that was paid, the trial included"
     stuck = "select type, note from stripe_events where state in ('pending', 'dead')"
     assert await shop.rows(stuck) == []
-    for name, (sentence, query) in {**PAYMENTS, **RECOVERY}.items():
+    for name, (sentence, query) in {**PAYMENTS, **RECOVERY, **SUBSCRIPTIONS}.items():
         values = {"organization_id": None, "now": shop.clock.now()}
         assert await shop.rows(query, **values) == [], (name, sentence)
     assert time.perf_counter() - started < 60

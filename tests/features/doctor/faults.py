@@ -30,6 +30,25 @@ FAULTS: dict[str, tuple[str, ...]] = {
         ),
         "insert into subscriptions select * from twin",
     ),
+    "subscriptions.what_is_paid_for_is_granted": (
+        "update subscriptions set status = 'active', is_duplicate = false",
+        "update organizations set plan = 'free'",
+    ),
+    "subscriptions.what_is_over_is_not_granted": (
+        (
+            "update organizations o set plan = s.plan from subscriptions s"
+            " where s.organization_id = o.id"
+        ),
+        "update subscriptions set status = 'canceled'",
+    ),
+    "subscriptions.one_trial": (
+        "create temp table again on commit drop as select * from checkout_attempts limit 1",
+        "update again set state = 'complete', trial_days = 14",
+        "insert into checkout_attempts select * from again on conflict do nothing",
+        "update again set id = gen_random_uuid()",
+        "insert into checkout_attempts select * from again",
+        "update checkout_attempts set state = 'complete', trial_days = 14",
+    ),
     "subscriptions.the_window_was_paid_for": (
         "update subscriptions set window_end = window_end + interval '1 day'",
     ),
