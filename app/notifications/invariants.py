@@ -1,6 +1,6 @@
 """What must always hold of notices, as SQL that returns a row for each place where it does not.
 
-Each takes `:organization_id`, null for all.
+Each takes `:organization_id`, null for all, and `:now`.
 """
 
 from __future__ import annotations
@@ -14,29 +14,44 @@ _BOTH = f"""(
     from personal_notices where cast(:organization_id as uuid) is null
 )"""
 
-INVARIANTS: dict[str, str] = {
-    "a notice that waits has its next attempt": f"""
+INVARIANTS: dict[str, tuple[str, str]] = {
+    "notifications.a_notice_that_waits_has_its_next_attempt": (
+        "A notice that waits says when it is tried next.",
+        f"""
         select organization_id, id from {_BOTH} as notice
         where state = 'pending' and next_attempt_at is null
     """,
-    "a notice that is settled waits for nothing": f"""
+    ),
+    "notifications.a_settled_notice_waits_for_nothing": (
+        "A notice that is settled says since when, and waits for nothing.",
+        f"""
         select organization_id, id from {_BOTH} as notice
         where state <> 'pending'
             and (settled_at is null or next_attempt_at is not null or leased_until is not null)
     """,
-    "a notice that was sent names whom": f"""
+    ),
+    "notifications.a_sent_notice_names_whom": (
+        "A notice that was sent names to whom.",
+        f"""
         select organization_id, id from {_BOTH} as notice
         where state = 'sent' and coalesce(recipient, '') = ''
     """,
-    "no later message of an endpoint went before an earlier one": f"""
+    ),
+    "notifications.endpoints_are_told_in_order": (
+        "No later message of an endpoint went before an earlier one.",
+        f"""
         select earlier.organization_id, earlier.endpoint_id, earlier.id, later.id
         from webhook_deliveries earlier
         join webhook_deliveries later on later.organization_id = earlier.organization_id
             and later.endpoint_id = earlier.endpoint_id and later.sequence > earlier.sequence
         where earlier.state = 'pending' and later.state = 'sent' and {_ONLY.format("earlier")}
     """,
-    "an endpoint that is off says since when and why": f"""
+    ),
+    "notifications.an_endpoint_that_is_off_says_so": (
+        "An endpoint that is off says since when.",
+        f"""
         select organization_id, id from webhook_endpoints e
         where is_enabled = (disabled_at is not null) and {_ONLY.format("e")}
     """,
+    ),
 }

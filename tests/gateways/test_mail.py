@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import stat
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -189,6 +189,27 @@ async def test_the_same_cause_has_the_same_message_id(
     first, second, third = (str(message["Message-ID"]) for message in inbox.messages)
     assert first == second != third
     assert first.endswith("@example.test>")
+
+
+async def test_the_address_to_unsubscribe_travels_as_it_is(
+    inbox: Inbox, plain_port: int, clock: ManualClock
+) -> None:
+    raw: list[bytes] = []
+    keep = inbox.handle_DATA
+
+    async def keeping(server: Server, session: Session, envelope: Envelope) -> str:
+        assert isinstance(envelope.content, bytes)
+        raw.append(envelope.content)
+        return await keep(server, session, envelope)
+
+    inbox.handle_DATA = keeping  # type: ignore[method-assign]
+    url = f"https://billing.example.test/unsubscribe?token={'a1-_.' * 80}"
+    await smtp(plain_port, clock).send(replace(MAIL, unsubscribe_url=url))
+    await smtp(plain_port, clock).send(MAIL)
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in raw[0]
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw[0]
+    assert b"List-Unsubscribe" not in raw[1]
+    assert max(len(line) for content in raw for line in content.split(b"\r\n")) <= 998
 
 
 async def test_a_wrong_password_may_work_later(

@@ -14,6 +14,9 @@ from app.gateways.mail.gateway import Mail, MailRefused
 from app.kernel.ids import new_id
 
 _LONGEST_SUBJECT = 200
+_SEVEN_BITS = SMTP.clone(cte_type="7bit")
+# What does not fit into a line is encoded, and no mail program decodes the address to unsubscribe.
+_LONG_HEADERS = _SEVEN_BITS.clone(max_line_length=990)
 
 
 def build_message(mail: Mail, sender: str, at: datetime) -> EmailMessage:
@@ -21,7 +24,7 @@ def build_message(mail: Mail, sender: str, at: datetime) -> EmailMessage:
 
     A line break in a subject becomes a space, so nobody's name adds a header.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_SEVEN_BITS)
     try:
         message["From"] = sender
         message["To"] = _address(mail.to)
@@ -36,6 +39,7 @@ def build_message(mail: Mail, sender: str, at: datetime) -> EmailMessage:
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    message.policy = _LONG_HEADERS
     return message
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass
+from email.utils import parseaddr
 
 import aiosmtplib
 
@@ -67,10 +68,14 @@ class SmtpMail:
     async def _deliver(self, mail: Mail) -> None:
         server = self._server
         message = build_message(mail, server.sender, self._clock.now())
+        # The library would fold headers its own way; only an address beyond ASCII needs it to.
+        content = message.as_bytes() if mail.to.isascii() else message
         implicit_tls = server.port == IMPLICIT_TLS_PORT
         try:
             await aiosmtplib.send(
-                message,
+                content,
+                sender=parseaddr(server.sender)[1],
+                recipients=[mail.to],
                 hostname=server.host,
                 port=server.port,
                 username=server.user,

@@ -77,7 +77,7 @@ async def broken(service: Service) -> list[str]:
     async with service.work.begin_platform() as session:
         return [
             name
-            for name, sql in INVARIANTS.items()
+            for name, (_, sql) in INVARIANTS.items()
             if (await session.execute(text(sql), {"organization_id": None})).first()
         ]
 
@@ -102,7 +102,7 @@ async def test_what_must_always_hold_is_noticed_when_it_does_not(service: Servic
                 await session.execute(text(change), {"of": owner.organization_id})
                 assert [
                     name
-                    for name, sql in INVARIANTS.items()
+                    for name, (_, sql) in INVARIANTS.items()
                     if (
                         await session.execute(text(sql), {"organization_id": owner.organization_id})
                     ).first()
