@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.catalog.service import CatalogService
 from app.kernel.ids import OrganizationId, new_id
 from app.subscriptions.models import Subscription
 from tests.conftest import START
@@ -33,12 +34,13 @@ async def a_subscription(
         "amount": 29900,
         "currency": "usd",
         "first_failed_at": failed_at if status == "past_due" else None,
+        "past_due_seen_at": failed_at if status == "past_due" else None,
         "trial_end": trial_end,
         "period_start": START,
         "period_end": START + timedelta(days=30),
         "created_at": START,
         "synced_at": START,
-        "catalog_version": new_id(),
+        "catalog_version": service.services[CatalogService].active.id,
     }
     for column in Subscription.__table__.columns:
         if not column.nullable and column.key not in values:

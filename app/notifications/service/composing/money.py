@@ -48,11 +48,14 @@ class MoneyLetters:
         invoice = await self._invoice(told)
         if invoice is None or not invoice.still_owed:
             return None
+        is_collected = invoice.origin is InvoiceOrigin.STRIPE and invoice.due_at is None
+        if is_collected and invoice.attempt_count:
+            return None  # the failed attempt has a notice of its own
         return {
             **_shown(invoice),
             "amount": money(invoice.still_owed),
             "due": instant(invoice.due_at) if invoice.due_at else None,
-            "is_collected": invoice.origin is InvoiceOrigin.STRIPE and invoice.due_at is None,
+            "is_collected": is_collected,
             "pay_url": invoice.hosted_invoice_url,
         }
 
