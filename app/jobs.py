@@ -20,6 +20,7 @@ from app.kernel.clock import Clock
 from app.metered import jobs as metered
 from app.notifications import jobs as notifications
 from app.payments import jobs as payments
+from app.reconciliation import jobs as reconciliation
 from app.recovery import jobs as recovery
 from app.schedule import SCHEDULE
 from app.sinks import jobs as sinks
@@ -44,6 +45,7 @@ FEATURE_JOBS: tuple[Mapping[str, Job], ...] = (
     recovery.JOBS,
     metered.JOBS,
     webhooks.JOBS,
+    reconciliation.JOBS,
     notifications.JOBS,
 )
 

@@ -19,6 +19,7 @@ from app.notifications.router import endpoints, notices, operators
 from app.organizations.router import router as organizations
 from app.payments.router import router as payments
 from app.pricing import router as pricing
+from app.reconciliation.router import router as reconciliation
 from app.recovery import router as recovery
 from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import operators as subscriptions_operators
@@ -67,6 +68,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     subscriptions_operators.router,
     suspensions,
     webhooks,
+    reconciliation,
     endpoints.router,
     notices.router,
     operators.router,

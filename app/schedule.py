@@ -27,5 +27,6 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("recovery.sweep", "*/15 * * * *"),
     Scheduled("subscriptions.look_at_cards", "25 6 1,15 * *"),
     Scheduled("webhooks.sweep_stripe_events", "*/5 * * * *"),
+    Scheduled("reconciliation.run", "17 * * * *"),
     Scheduled("webhooks.forget_stripe_payloads", "20 4 * * *"),
 )

@@ -14,6 +14,7 @@ from app.notifications import models as notifications
 from app.organizations import models as organizations
 from app.payments import models as payments
 from app.pricing import models as pricing
+from app.reconciliation import models as reconciliation
 from app.recovery import models as recovery
 from app.sinks import models as sinks
 from app.subscriptions import models as subscriptions
@@ -54,6 +55,7 @@ PLATFORM_TABLES: dict[str, str] = {
     usage.UsageArchive.__tablename__: "a month of events is everybody's",
     usage.UsageFeed.__tablename__: "a deployment has its sinks, not a customer",
     usage.UsageNote.__tablename__: "one flush records for many organizations",
+    reconciliation.Reconciliation.__tablename__: "one run looks at many organizations",
     webhooks.StripeEvent.__tablename__: "an event has no tenant until it is handled",
 }
 """Tables that belong to no organization, each with the reason (architecture 8)."""

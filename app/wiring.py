@@ -48,6 +48,7 @@ from app.organizations import wiring as organizations
 from app.organizations.domain import PlanAdvice
 from app.payments import wiring as payments
 from app.pricing import wiring as pricing
+from app.reconciliation import wiring as reconciliation
 from app.recovery import wiring as recovery
 from app.sinks import wiring as sinks
 from app.subscriptions import wiring as subscriptions
@@ -111,6 +112,7 @@ FEATURES: tuple[Register, ...] = (
     recovery.register,
     metered.register,
     webhooks.register,
+    reconciliation.register,
     notifications.register,
     admin.register,
     doctor.register,

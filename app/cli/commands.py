@@ -228,6 +228,30 @@ def attach_events(
     typer.echo(f"{month} is {'attached again' if attached else 'not detached'}.")
 
 
+@commands.command()
+def reconcile(
+    customers: Annotated[int, typer.Option(min=1, help="How many to compare.")] = 200,
+) -> None:
+    """Take in what Stripe could not deliver, compare what we hold with what it holds, repair."""
+    from app.cli.reconciling import reconcile_once
+    from app.kernel.errors import BillingError
+
+    try:
+        report = reconcile_once(_settings(), customers)
+    except BillingError as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(
+        f"Compared {report.customers} customers, {report.subscriptions} subscriptions and"
+        f" {report.invoices} invoices; read {report.events} undelivered events."
+    )
+    for kind, count in report.by_kind.items():
+        typer.echo(f"{kind:32}{count:>8}")
+    if report.error is not None:
+        typer.echo(f"Stopped early: {report.error}. The next run goes on from here.", err=True)
+        raise typer.Exit(1)
+
+
 def _settings() -> Settings:
     try:
         return Settings()

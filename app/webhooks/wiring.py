@@ -10,7 +10,9 @@ from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import Clock
+from app.metered.service import MeterErrors
 from app.payments.service import PaymentMirror, PaymentReports
+from app.reconciliation.domain import EventInbox
 from app.subscriptions.service import CheckoutService, SubscriptionMirror
 from app.subscriptions.service.known import KnownAtStripe
 from app.webhooks.repository import InboxRepository
@@ -19,6 +21,7 @@ from app.webhooks.service.inbox import StripeInbox
 from app.webhooks.service.intake import StripeIntake
 from app.webhooks.service.topics.customers import CustomerTopic
 from app.webhooks.service.topics.invoices import InvoiceTopic
+from app.webhooks.service.topics.meters import MeterTopic
 from app.webhooks.service.topics.payments import PaymentTopic
 from app.webhooks.service.topics.subscriptions import SubscriptionTopic
 
@@ -31,6 +34,7 @@ def register(services: Services) -> None:
     intake = services.add(
         StripeIntake, StripeIntake(services[URL], clock, [s for s in secrets if s])
     )
+    services.add(EventInbox, intake)  # type: ignore[type-abstract]
     services[Lifecycle].add(_nothing, intake.close)
     known, mirror = services[KnownAtStripe], services[SubscriptionMirror]
     stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
@@ -38,6 +42,7 @@ def register(services: Services) -> None:
         SubscriptionTopic(stripe, known, mirror, services[CheckoutService]),
         InvoiceTopic(stripe, known, mirror, services[InvoiceMirror]),
         CustomerTopic(stripe, known, mirror),
+        MeterTopic(services[MeterErrors]),
         PaymentTopic(services[PaymentReports], known, services[PaymentMirror]),
     )
     services.add(

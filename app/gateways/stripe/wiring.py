@@ -9,8 +9,10 @@ import structlog
 from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.coupons import CouponsGateway
 from app.gateways.stripe.gateway import StripeGateway
+from app.gateways.stripe.history import HistoryGateway
 from app.gateways.stripe.live import LiveStripe
 from app.gateways.stripe.live_coupons import LiveCoupons
+from app.gateways.stripe.live_history import LiveHistory
 from app.gateways.stripe.live_metering import LiveMetering
 from app.gateways.stripe.live_payments import LivePayments
 from app.gateways.stripe.metering import MeteringGateway
@@ -25,6 +27,7 @@ GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
     PaymentsGateway: LivePayments,
     MeteringGateway: LiveMetering,
     CouponsGateway: LiveCoupons,
+    HistoryGateway: LiveHistory,
 }
 """What is asked of Stripe, by topic, and who asks it."""
 

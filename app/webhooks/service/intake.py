@@ -27,7 +27,7 @@ MAX_WAITING = 5_000
 """Stripe sends again what is refused; a process whose database stands still must not fill up."""
 _TIMEOUT_SECONDS = 15.0
 
-Waiting = tuple[SignedEvent, "asyncio.Future[None]"]
+Waiting = tuple[SignedEvent, "asyncio.Future[bool]"]
 
 
 class StripeIntake:
@@ -56,15 +56,19 @@ class StripeIntake:
         verify(payload, signature, self._secrets, self._clock.now())
         await self.keep(read_event(payload))
 
-    async def keep(self, event: SignedEvent) -> None:
-        """Keep an event that is known to be Stripe's."""
+    async def take_in(self, payload: str) -> bool:
+        """Keep an event that was fetched from Stripe; says whether it was news."""
+        return await self.keep(read_event(payload.encode()))
+
+    async def keep(self, event: SignedEvent) -> bool:
+        """Keep an event that is known to be Stripe's; says whether it was news."""
         if len(self._waiting) >= MAX_WAITING:
             raise Unavailable(retry_after_seconds=DATABASE_RETRY_SECONDS)
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, kept))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
-        await kept
+        return await kept
 
     async def close(self) -> None:
         """Write and answer what was accepted."""
@@ -80,20 +84,21 @@ class StripeIntake:
         while self._waiting:
             group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
             try:
-                await self._keep([event for event, _ in group])
+                news = await self._keep([event for event, _ in group])
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait
                 await self._keep_singly(group, error)
             else:
-                for _, kept in group:
-                    _answer(kept, None)
+                for event, kept in group:
+                    _answer(kept, event.event_id in news)
 
-    async def _keep(self, events: Sequence[SignedEvent]) -> None:
+    async def _keep(self, events: Sequence[SignedEvent]) -> set[str]:
+        """The ids of those that were not kept before."""
         for again in (True, False):
             try:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await self._connect()
                 # After a lost answer nobody knows whether it was kept; keeping it again is no news.
-                await self._connection.fetch(
+                kept = await self._connection.fetch(
                     KEEP,
                     [new_id() for _ in events],
                     [event.event_id for event in events],
@@ -106,7 +111,7 @@ class StripeIntake:
                     [event.payload for event in events],
                     self._clock.now(),
                 )
-                return
+                return {row[0] for row in kept}
             except Exception as error:
                 if not (isinstance(error, TimeoutError | OSError) or is_database_loss(error)):
                     raise
@@ -115,7 +120,7 @@ class StripeIntake:
                     self._connection = None
                 if not again:
                     log.warning("webhooks.not_kept", error=repr(error)[:500], count=len(events))
-                    raise DatabaseUnavailable(retry_after_seconds=DATABASE_RETRY_SECONDS) from error
+        raise DatabaseUnavailable(retry_after_seconds=DATABASE_RETRY_SECONDS)
 
     async def _connect(self) -> asyncpg.Connection:
         """Past SQLAlchemy, whose adapter costs more than the statement."""
@@ -136,20 +141,19 @@ class StripeIntake:
         """Let one event that cannot be stored fail alone."""
         is_alone = len(group) == 1 or isinstance(error, DatabaseUnavailable)
         for event, kept in group:
-            failure: Exception | None = error
+            answer: bool | Exception = error
             if not is_alone:
-                failure = None
                 try:
-                    await self._keep([event])
+                    answer = bool(await self._keep([event]))
                 except Exception as own:  # noqa: BLE001 - raised where it is waited for
-                    failure = own
-            _answer(kept, failure)
+                    answer = own
+            _answer(kept, answer)
 
 
-def _answer(kept: asyncio.Future[None], error: Exception | None) -> None:
+def _answer(kept: asyncio.Future[bool], answer: bool | Exception) -> None:
     if kept.done():
         return  # the sender hung up; the event is kept all the same
-    if error is None:
-        kept.set_result(None)
+    if isinstance(answer, Exception):
+        kept.set_exception(answer)
     else:
-        kept.set_exception(error)
+        kept.set_result(answer)
