@@ -1,12 +1,14 @@
 """Deliveries as a test wants them: held, mixed up, twice, lost, late, signed by two secrets."""
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 import stripe
 
-from tests.sandbox.conftest import Account
+from tests.sandbox.conftest import Account, running
 
 HOOK = "https://shop.test/hook"
 
@@ -156,3 +158,19 @@ async def test_after_a_rotation_both_secrets_sign_until_the_old_one_expires(
     stripe.WebhookSignature.verify_header(body, headers["Stripe-Signature"], new)
     with pytest.raises(stripe.SignatureVerificationError):
         stripe.WebhookSignature.verify_header(body, headers["Stripe-Signature"], "whsec_known")
+
+
+async def test_a_file_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+    database = str(tmp_path / "sandbox.db")
+    async with running(database) as account:
+        await account.control("webhook_endpoints", url=HOOK, secret="whsec_known")
+        await _customers(account, "a")
+    with sqlite3.connect(database) as old:
+        for column in ("rank", "body", "is_copy"):
+            old.execute(f"ALTER TABLE deliveries DROP COLUMN {column}")
+        old.execute("DROP TABLE meter_events")
+    old.close()
+    async with running(database) as account:
+        await _customers(account, "b")
+        await account.control("deliveries/shuffle", backwards=True)
+        assert await _deliver(account) == ["b", "a"]
