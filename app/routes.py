@@ -54,7 +54,7 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     pricing.router,
     pricing.operators,
     subscriptions.hot_router,
-    subscriptions.router,  # before invoices: /billing/invoices/upcoming is not an id
+    subscriptions.router,
     credit_router.router,
     credit_router.operators,
     discounts.router,

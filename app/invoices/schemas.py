@@ -27,11 +27,14 @@ from app.invoices.domain import (
     Noted,
     NoteKind,
     NoteRequest,
+    OwnPreview,
+    PreviewedLine,
     RunReport,
     Settlement,
 )
 from app.kernel.periods import Period, calendar_month
 from app.kernel.rates import plain
+from app.subscriptions.domain import ChangePreview, PreviewLine
 
 InvoiceIdOnWire = prefixed_id("inv")
 TaxRateIn = Annotated[
@@ -170,6 +173,98 @@ class InvoiceOut(OutputModel):
             collection=own.collection if own else None,
             finalize_after=own.finalize_after if own else None,
         )
+
+
+class UpcomingLineOut(OutputModel):
+    description: str
+    amount: int
+    currency: str
+    period_start: Instant | None
+    period_end: Instant | None
+    proration: bool
+
+    @classmethod
+    def from_domain(cls, line: PreviewLine) -> UpcomingLineOut:
+        return cls(
+            description=line.description,
+            amount=line.amount,
+            currency=line.currency,
+            period_start=line.period.start if line.period else None,
+            period_end=line.period.end if line.period else None,
+            proration=line.is_proration,
+        )
+
+
+class OwnUpcomingLineOut(OutputModel):
+    kind: LineKind
+    description: str
+    amount: int
+    period_start: Instant
+    period_end: Instant
+
+    @classmethod
+    def from_domain(cls, line: PreviewedLine) -> OwnUpcomingLineOut:
+        return cls(
+            kind=line.kind,
+            description=line.description,
+            amount=line.amount.minor,
+            period_start=line.period.start,
+            period_end=line.period.end,
+        )
+
+
+class OwnUpcomingOut(OutputModel):
+    """Our own next invoice as it stands; `credit` is what prepaid credit would take off."""
+
+    period_start: Instant
+    period_end: Instant
+    currency: str
+    lines: list[OwnUpcomingLineOut]
+    discount: int
+    tax: int
+    total: int
+    credit: int
+    amount_due: int
+
+    @classmethod
+    def from_domain(cls, preview: OwnPreview) -> OwnUpcomingOut:
+        return cls(
+            period_start=preview.period.start,
+            period_end=preview.period.end,
+            currency=preview.total.currency,
+            lines=[OwnUpcomingLineOut.from_domain(line) for line in preview.lines],
+            discount=preview.discount.minor,
+            tax=preview.tax.minor,
+            total=preview.total.minor,
+            credit=preview.credit.minor,
+            amount_due=preview.amount_due.minor,
+        )
+
+
+class UpcomingOut(OutputModel):
+    """What comes next. `lines` and `amount_due` are Stripe's renewal at `due_at`, empty where
+    nothing renews; `own` is what this service bills for the running period."""
+
+    lines: list[UpcomingLineOut]
+    amount_due: int
+    currency: str
+    due_at: Instant
+    own: OwnUpcomingOut | None
+
+    @classmethod
+    def from_domain(cls, renewal: ChangePreview | None, own: OwnPreview | None) -> UpcomingOut:
+        ours = OwnUpcomingOut.from_domain(own) if own is not None else None
+        if renewal is not None:
+            return cls(
+                lines=[UpcomingLineOut.from_domain(line) for line in renewal.lines],
+                amount_due=renewal.amount_due,
+                currency=renewal.currency,
+                due_at=renewal.effective_at,
+                own=ours,
+            )
+        if ours is None:
+            raise ValueError("nothing comes next")
+        return cls(lines=[], amount_due=0, currency=ours.currency, due_at=ours.period_end, own=ours)
 
 
 class GenerateIn(InputModel):

@@ -22,6 +22,7 @@ from app.invoices.service.desk import InvoiceDesk
 from app.invoices.service.details import BillingDetailsService
 from app.invoices.service.issuing import Dates, InvoiceIssuing
 from app.invoices.service.mirror import InvoiceMirror
+from app.invoices.service.previewing import InvoicePreview
 from app.invoices.service.rating import WindowRating
 from app.invoices.service.reading import InvoiceService
 from app.invoices.service.running import InvoiceRun
@@ -32,6 +33,7 @@ from app.kernel.clock import Clock
 from app.kernel.settling import SpendReader
 from app.organizations.service import OrganizationService
 from app.organizations.service.held import HeldPlans
+from app.subscriptions.service import ChangeService
 from app.subscriptions.service.coverage import SubscriptionCoverage
 from app.usage.service.closing import UsageClosing
 
@@ -103,6 +105,10 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
         InvoiceDesk(work, invoices, own, terms, issuing, credits, discounts, audit, clock),
     )
     services.add(InvoiceRun, InvoiceRun(work, own, held, coverage, terms, issuing, clock, dates))
+    services.add(
+        InvoicePreview,
+        InvoicePreview(work, terms, rating, composer, credits, services[ChangeService], clock),
+    )
     services.add(
         CreditNotes,
         CreditNotes(work, own, issuing, numbers, credits, audit, clock, seller.name),

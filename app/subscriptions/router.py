@@ -26,7 +26,6 @@ from app.subscriptions.schemas import (
     PortalOut,
     PreviewOut,
     SubscriptionOut,
-    UpcomingOut,
 )
 from app.subscriptions.service import (
     ChangeService,
@@ -131,12 +130,6 @@ async def resume_subscription(
     """Take back a scheduled cancellation, or start again after a pause."""
     result = await changes.resume(principal.organization)
     return await _answer(principal, result, subscriptions, response)
-
-
-@router.get("/invoices/upcoming", response_model=UpcomingOut, status_code=200)
-async def preview_upcoming_invoice(principal: Reader, changes: Changes) -> UpcomingOut:
-    """What the next renewal will bill, as far as it is known today."""
-    return UpcomingOut.from_domain(await changes.upcoming(principal.organization))
 
 
 @router.get("/payment-methods", response_model=PaymentMethodsOut, status_code=200)

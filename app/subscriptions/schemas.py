@@ -247,24 +247,6 @@ class PreviewOut(OutputModel):
         )
 
 
-class UpcomingOut(OutputModel):
-    """What the next renewal will bill, as far as it is known today."""
-
-    lines: list[PreviewLineOut]
-    amount_due: int
-    currency: str
-    due_at: Instant
-
-    @classmethod
-    def from_domain(cls, preview: ChangePreview) -> UpcomingOut:
-        return cls(
-            lines=[PreviewLineOut.from_domain(line) for line in preview.lines],
-            amount_due=preview.amount_due,
-            currency=preview.currency,
-            due_at=preview.effective_at,
-        )
-
-
 class CardOut(OutputModel):
     brand: str
     last4: str

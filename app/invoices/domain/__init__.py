@@ -18,6 +18,7 @@ from app.invoices.domain.invoice import (
     Progress,
 )
 from app.invoices.domain.notes import Noted, NoteKind, NoteRequest, Settlement
+from app.invoices.domain.preview import OwnPreview, PreviewedLine
 from app.invoices.domain.running import RunReport
 from app.invoices.domain.seams import (
     CreditLedger,
@@ -55,6 +56,8 @@ __all__ = [
     "NoteRequest",
     "Noted",
     "OwnPart",
+    "OwnPreview",
+    "PreviewedLine",
     "Progress",
     "RunReport",
     "Settlement",

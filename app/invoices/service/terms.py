@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from app.catalog.domain import Catalog, Interval, Plan
 from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
@@ -51,6 +53,14 @@ class WindowTerms:
             with_fee=plan is not None and _with_fee(plan, held, window, coverage),
             at_cost=plan is None or not plan.metered,
         )
+
+    async def running(self, organization_id: OrganizationId, now: datetime) -> Terms | None:
+        """The window that counts at *now*, as the run will bill it. Joins the unit around it."""
+        async with self._work.begin(organization_id):
+            held = await self._held.of(organization_id)
+            coverage = await self._coverage.of([organization_id])
+            window = HeldWindow(held.windows.at(now), held.organization.entitlements.plan)
+            return await self.due(held, window, coverage)
 
     async def due(self, held: Held, window: HeldWindow, coverage: Coverage) -> Terms | None:
         """As the plan says; None where all of it is somebody else's to bill."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import URL
 
 from app.invoices.service.running import InvoiceRun
+from app.kernel.clock import ManualClock
 from app.pricing.domain import NewPrice, Role
 from app.pricing.service import PriceService
 from tests.conftest import START
@@ -17,7 +19,7 @@ from tests.factories.billing import act, generate, spend, use
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner
 from tests.features.invoices.test_document import TextOf, pdf_text
-from tests.support.service import Service
+from tests.support.service import Service, running
 from tests.support.staying import staying_signed_in
 
 INVOICES = "/api/v1/billing/invoices"
@@ -340,3 +342,55 @@ async def test_only_operators_do_any_of_it(
         assert (missing.status_code, missing.json()["code"]) == (404, "invoice_not_found")
     stranger = await an_owner(service)
     assert (await stranger.client.get(f"{INVOICES}/{draft['id']}")).status_code == 404
+
+
+async def test_the_running_period_is_shown_as_it_stands(
+    service: Service, operator: httpx.AsyncClient, plus: Owner, free: Owner
+) -> None:
+    await spend(plus, "one", START, 300)
+    for _ in range(2):
+        coming = (await plus.client.get(f"{INVOICES}/upcoming")).json()
+        assert (coming["lines"], coming["amount_due"]) == ([], 0)
+        assert amounts(coming["own"]) == [("fee", 500_000), ("usage", 300)]
+        assert (coming["own"]["total"], coming["due_at"]) == (500_300, "2026-12-01T00:00:00Z")
+    assert (await plus.client.get(INVOICES)).json()["data"] == []
+    nothing = await free.client.get(f"{INVOICES}/upcoming")
+    assert (nothing.status_code, nothing.json()["code"]) == (404, "no_subscription")
+
+
+async def test_a_business_elsewhere_in_the_union_owes_the_tax_itself(
+    fresh_url: URL, clock: ManualClock
+) -> None:
+    async with running(
+        fresh_url, clock, seller_country="DE", tax_name="VAT", tax_rate=Decimal("0.19")
+    ) as german:
+        operator = await an_operator(german)
+        taxed = []
+        for country, tax_id in (("AT", "atu 135 85 627"), ("DE", "DE136695976"), ("AT", None)):
+            owner = await an_owner(german, plan="enterprise_plus")
+            details = {"legal_name": "Kunde", "address": ["Weg 1"], "country": country}
+            answer = await owner.client.put(
+                "/api/v1/billing/details", json={**details, "tax_id": tax_id}
+            )
+            assert answer.status_code == 200, answer.text
+            invoice = await generate(operator, owner, NOVEMBER)
+            taxed.append((invoice["tax"], bool(invoice["notes"])))
+            page = TextOf((await owner.client.get(f"{INVOICES}/{invoice['id']}/html")).text).text
+            assert ("Reverse charge" in page) == bool(invoice["notes"])
+        assert taxed == [(0, True), (95_000, False), (95_000, False)]
+        wrong = await owner.client.put(
+            "/api/v1/billing/details", json={**details, "tax_id": "ATU13585628"}
+        )
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "vat_id_invalid")
+
+
+async def test_credits_beyond_the_plan_are_overage(fresh_url: URL, clock: ManualClock) -> None:
+    """85 credits over 500 cost 0.17, as the requirements say."""
+    async with running(fresh_url, clock, catalog="opscenter") as ops:
+        operator, owner = await an_operator(ops), await an_owner(ops, plan="professional")
+        for kind in ("inference", "embedding", "tts"):
+            await use(owner, kind, START, type=kind, quantity=195, provider=None, model=None)
+        invoice = await generate(operator, owner, NOVEMBER)
+        assert amounts(invoice) == [("fee", 4_900), ("usage", 17)]
+        assert invoice["lines"][1]["description"] == "Credits beyond 500 included"
+        assert (invoice["lines"][1]["quantity"], invoice["lines"][1]["unit_price"]) == (85, "0.002")
