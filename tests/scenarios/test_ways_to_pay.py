@@ -113,6 +113,10 @@ async def test_an_upgrade_that_the_bank_asks_about_counts_when_confirmed(shop: S
     asked = await ask(owner, "change", plan="professional")
     assert (asked.status_code, asked.json()["outcome"]) == (202, "pending")
     await shop.deliver()
+    again = await ask(owner, "change", plan="professional")
+    assert (again.status_code, again.json()["pay_url"]) == (202, asked.json()["pay_url"])
+    updates = [i for i in shop.account.find("invoice") if i["billing_reason"].endswith("update")]
+    assert len(updates) == 1, "asking twice bills once"
     waiting = await subscription(owner)
     assert (waiting["tier"], waiting["pending_change"]["reason"]) == ("starter", "payment")
     await confirm(shop, waiting["pay_url"])

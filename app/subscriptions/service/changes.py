@@ -128,6 +128,8 @@ class ChangeService:
                 raise PaymentOutstanding
             if before.cancel_at is not None or before.cancel_at_period_end:
                 raise CancellationScheduled
+            if self._waits_for(before, wanted):
+                return before  # asking twice must not bill twice
             is_scheduled = before.schedule is not None and before.schedule.is_in_force
             if way is Direction.SAME and not is_scheduled:
                 if wish.is_repeat:
@@ -210,6 +212,11 @@ class ChangeService:
         wanted = price_of(catalog, plan, interval or current.interval)
         ordered_prices(catalog, wanted.plan, wanted.interval)
         return wanted, direction(current, wanted)
+
+    def _waits_for(self, before: StripeSubscription, wanted: Price) -> bool:
+        """Whether this very change is under way already and waits for its payment."""
+        price_id = self._catalogs.active.price_id(wanted.plan, wanted.interval)
+        return before.pending_update is not None and price_id in before.pending_update.price_ids
 
     def _result(self, after: StripeSubscription, wanted: Price) -> ChangeResult:
         if after.pending_update is not None:
