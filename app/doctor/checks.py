@@ -10,6 +10,7 @@ from app.discounts.invariants import INVARIANTS as DISCOUNTS
 from app.doctor.domain import Check
 from app.invoices.invariants import INVARIANTS as INVOICES
 from app.metered.invariants import INVARIANTS as METERED
+from app.notifications.invariants import INVARIANTS as NOTIFICATIONS
 from app.organizations.invariants import INVARIANTS as ORGANIZATIONS
 from app.payments.invariants import INVARIANTS as PAYMENTS
 from app.recovery.invariants import INVARIANTS as RECOVERY
@@ -41,6 +42,7 @@ _FEATURES: tuple[Mapping[str, tuple[str, str]], ...] = (
     INVOICES,
     METERED,
     WEBHOOKS,
+    NOTIFICATIONS,
     JOBS,
 )
 

@@ -40,7 +40,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
     "notifications.endpoints_are_told_in_order": (
         "No later message of an endpoint went before an earlier one.",
         f"""
-        select earlier.organization_id, earlier.endpoint_id, earlier.id, later.id
+        select earlier.organization_id, earlier.endpoint_id, earlier.id, later.id as later_id
         from webhook_deliveries earlier
         join webhook_deliveries later on later.organization_id = earlier.organization_id
             and later.endpoint_id = earlier.endpoint_id and later.sequence > earlier.sequence

@@ -17,6 +17,21 @@ _BATCH = f"""
     from {_EVENT} cross join lateral jsonb_object_keys(counted) as k (metric) limit 1
 """
 
+_ENDPOINT = """
+    insert into webhook_endpoints (organization_id, id, url, description, events, secret,
+        is_enabled, last_sequence, created_by, created_at)
+    select id, '00000000-0000-0000-0000-000000000002', 'https://example.com/', '', '[]', '', true,
+        2, 'user', created_at
+    from organizations limit 1
+"""
+_MESSAGE = """
+    insert into webhook_deliveries (organization_id, id, endpoint_id, sequence, cause, event, body,
+        state, attempts, last_attempts, created_at)
+    select organization_id, gen_random_uuid(), id, {sequence}, '{sequence}', 'endpoint.ping', '{{}}',
+        '{state}', 1, '[]', created_at
+    from webhook_endpoints where id = '00000000-0000-0000-0000-000000000002'
+"""
+
 FAULTS: dict[str, tuple[str, ...]] = {
     "usage.no_hold_outlives_its_end": (
         "update reservations set expires_at = expires_at - interval '2 days' where state = 'held'",
@@ -129,6 +144,24 @@ FAULTS: dict[str, tuple[str, ...]] = {
             "update stripe_events set state = 'pending', handled_at = null,"
             " received_at = received_at - interval '90 days'"
         ),
+    ),
+    "notifications.a_notice_that_waits_has_its_next_attempt": (
+        "update notices set state = 'pending', settled_at = null, next_attempt_at = null",
+    ),
+    "notifications.a_settled_notice_waits_for_nothing": (
+        "update personal_notices set settled_at = null where state = 'sent'",
+    ),
+    "notifications.a_sent_notice_names_whom": (
+        "update notices set recipient = null where state = 'sent'",
+    ),
+    "notifications.endpoints_are_told_in_order": (
+        _ENDPOINT,
+        _MESSAGE.format(sequence=1, state="pending"),
+        _MESSAGE.format(sequence=2, state="sent"),
+    ),
+    "notifications.an_endpoint_that_is_off_says_so": (
+        _ENDPOINT,
+        "update webhook_endpoints set is_enabled = false",
     ),
     "jobs.none_failed": (
         "insert into pgqueuer (priority, status, entrypoint) values (0, 'failed', 'any')",
