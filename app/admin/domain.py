@@ -178,16 +178,20 @@ class SubscriptionRow:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Money that came in: an invoice that was paid with more than nothing."""
+    """Money that came in, or was to: a charge of Stripe's, or an invoice paid in another way."""
 
-    invoice_id: UUID
+    id: UUID
     organization_id: OrganizationId
+    stripe_charge_id: str | None
+    """None for an invoice whose charge is not known, or that had none."""
     stripe_customer_id: str | None
     number: str | None
     amount: int
+    amount_refunded: int
     currency: str
+    status: str
     description: str | None
-    paid_at: datetime
+    happened_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

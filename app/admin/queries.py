@@ -11,7 +11,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, cast, func, null, select, text, true, tuple_, union_all
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    Text,
+    Uuid,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    true,
+    tuple_,
+    union_all,
+)
 
 from app.admin.domain import (
     EARNING,
@@ -35,6 +50,7 @@ from app.kernel.ids import OrganizationId, UserId
 from app.kernel.pages import Page, PageRequest
 from app.organizations.domain import Role
 from app.organizations.models import Membership, Organization
+from app.payments.models import Charge as StripeCharge
 from app.subscriptions.models import Subscription
 from app.usage.models import UsageMonth
 from app.users.models import User
@@ -111,45 +127,21 @@ class AdminQueries(Repository):
         return Counted(page.map(_subscription), await self._count(query))
 
     async def list_charges(self, request: PageRequest) -> Counted[Charge]:
-        """By the moment of payment, newest first."""
-        first_line = (
-            select(InvoiceLine.description)
-            .where(
-                InvoiceLine.organization_id == Invoice.organization_id,
-                InvoiceLine.invoice_id == Invoice.id,
-                InvoiceLine.position == 0,
-            )
-            .scalar_subquery()
-        )
-        base = select(Invoice.id).where(
-            Invoice.status == InvoiceStatus.PAID.value,
-            Invoice.paid_at.is_not(None),
-            Invoice.amount_paid > 0,
-        )
+        """By the moment at which it happened, newest first."""
+        every = union_all(_charges(), _paid_otherwise()).subquery()
         query = (
-            base.with_only_columns(
-                Invoice.id,
-                Invoice.organization_id,
-                Organization.stripe_customer_id,
-                Invoice.number,
-                Invoice.amount_paid,
-                Invoice.currency,
-                first_line,
-                Invoice.paid_at,
-            )
-            .join(Organization, Organization.id == Invoice.organization_id)
-            .order_by(Invoice.paid_at.desc(), Invoice.id.desc())
+            select(every)
+            .order_by(every.c.happened_at.desc(), every.c.id.desc())
             .limit(request.limit + 1)
         )
         if request.cursor is not None:
-            query = query.where(
-                tuple_(Invoice.paid_at, Invoice.id) < tuple_(*_decode_moment(request.cursor))
-            )
+            place = tuple_(every.c.happened_at, every.c.id)
+            query = query.where(place < tuple_(*_decode_moment(request.cursor)))
         rows = [Charge(*row) for row in (await self.session.execute(query)).all()]
         charges = rows[: request.limit]
         more = len(rows) > request.limit
-        cursor = _encode_moment(charges[-1].paid_at, charges[-1].invoice_id) if more else None
-        return Counted(Page(charges, cursor), await self._count(base))
+        cursor = _encode_moment(charges[-1].happened_at, charges[-1].id) if more else None
+        return Counted(Page(charges, cursor), await self._count(select(every.c.id)))
 
     async def list_invoices(
         self, request: PageRequest, status: InvoiceStatus | None
@@ -341,6 +333,69 @@ def _invoice(row: Invoice, organization_name: str) -> InvoiceRow:
         created_at=row.created_at,
         paid_at=row.paid_at,
         hosted_invoice_url=row.hosted_invoice_url,
+    )
+
+
+def _first_line(invoice_id: Any) -> Any:
+    return (
+        select(InvoiceLine.description)
+        .where(
+            InvoiceLine.organization_id == Invoice.organization_id,
+            InvoiceLine.invoice_id == invoice_id,
+            InvoiceLine.position == 0,
+        )
+        .scalar_subquery()
+    )
+
+
+def _charges() -> Select[Any]:
+    """Stripe's charges, beside the invoices that they are for."""
+    paid_for = (Invoice.organization_id == StripeCharge.organization_id) & (
+        Invoice.stripe_invoice_id == StripeCharge.stripe_invoice_id
+    )
+    return select(
+        StripeCharge.id,
+        StripeCharge.organization_id,
+        StripeCharge.stripe_charge_id,
+        StripeCharge.stripe_customer_id,
+        Invoice.number,
+        StripeCharge.amount,
+        StripeCharge.amount_refunded,
+        StripeCharge.currency,
+        StripeCharge.status,
+        func.coalesce(_first_line(Invoice.id), StripeCharge.description).label("description"),
+        StripeCharge.created_at.label("happened_at"),
+    ).outerjoin(Invoice, paid_for)
+
+
+def _paid_otherwise() -> Select[Any]:
+    """Invoices that were paid with more than nothing, by no charge that is known."""
+    charged = exists().where(
+        StripeCharge.organization_id == Invoice.organization_id,
+        StripeCharge.stripe_invoice_id == Invoice.stripe_invoice_id,
+        StripeCharge.status == "succeeded",
+    )
+    return (
+        select(
+            Invoice.id,
+            Invoice.organization_id,
+            cast(null(), Text).label("stripe_charge_id"),
+            Organization.stripe_customer_id,
+            Invoice.number,
+            Invoice.amount_paid.label("amount"),
+            cast(literal(0), BigInteger).label("amount_refunded"),
+            Invoice.currency,
+            literal("succeeded").label("status"),
+            _first_line(Invoice.id).label("description"),
+            Invoice.paid_at.label("happened_at"),
+        )
+        .join(Organization, Organization.id == Invoice.organization_id)
+        .where(
+            Invoice.status == InvoiceStatus.PAID.value,
+            Invoice.paid_at.is_not(None),
+            Invoice.amount_paid > 0,
+            ~charged,
+        )
     )
 
 

@@ -67,9 +67,9 @@ async def list_subscriptions(
 async def list_recent_charges(
     operator: CurrentOperator, desk: Desk, paging: Paging
 ) -> CountedPageOut[ChargeOut]:
-    """Payments that came in, newest first: invoices that were paid with more than nothing.
+    """Payments, newest first: Stripe's charges, failed ones too, and what was paid otherwise.
 
-    Failed attempts are not in it; their invoices are open in `/admin/billing/invoices`.
+    `id` is what `POST /admin/refunds` takes as `charge_id`, where it is a charge.
     """
     return CountedPageOut.of(await desk.list_charges(paging), ChargeOut.from_domain)
 

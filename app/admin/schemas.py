@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.admin import domain
 from app.gateways.mail.outbox import KeptMail
@@ -147,34 +147,36 @@ class AdminSubscriptionOut(OutputModel):
 
 
 class ChargeOut(OutputModel):
-    """Money that came in: a paid invoice. `refunded` is null, because refunds are not mirrored."""
+    """A charge by Stripe's id of it, or by our id of an invoice that was paid in another way."""
 
-    id: InvoiceIdOut  # type: ignore[valid-type]
+    id: Annotated[str, Field(examples=["ch_3Qf0aL2eZvKYlo2C1ab2cd3e"])]
     organization_id: OrganizationIdOut  # type: ignore[valid-type]
     customer: str | None
     invoice_number: str | None
     amount: int
+    amount_refunded: int
     currency: str
-    status: str
+    status: Annotated[str, Field(examples=["succeeded"])]
     description: str | None
     created: Instant
     paid: bool
-    refunded: bool | None
+    refunded: Annotated[bool, Field(description="Whether all of it went back.")]
 
     @classmethod
     def from_domain(cls, charge: domain.Charge) -> ChargeOut:
         return cls(
-            id=charge.invoice_id,
+            id=charge.stripe_charge_id or encode_id("inv", charge.id),
             organization_id=charge.organization_id,
             customer=charge.stripe_customer_id,
             invoice_number=charge.number,
             amount=charge.amount,
+            amount_refunded=charge.amount_refunded,
             currency=charge.currency,
-            status="succeeded",
+            status=charge.status,
             description=charge.description,
-            created=charge.paid_at,
-            paid=True,
-            refunded=None,
+            created=charge.happened_at,
+            paid=charge.status == "succeeded",
+            refunded=0 < charge.amount == charge.amount_refunded,
         )
 
 

@@ -12,6 +12,7 @@ from app.payments.repository import PaymentRepository
 from app.payments.service import DisputeService, PaymentMirror, PaymentReports, RefundService
 from app.payments.service.intake import PaymentIntake
 from app.payments.service.standing import DisputeStanding
+from app.subscriptions.service.known import KnownAtStripe
 
 
 def register(services: Services) -> None:
@@ -28,7 +29,15 @@ def register(services: Services) -> None:
     services.add(
         RefundService,
         RefundService(
-            work, rows, reports, mirror, organizations, invoices, stripe, services[AuditLog], clock
+            work,
+            rows,
+            reports,
+            mirror,
+            services[KnownAtStripe],
+            invoices,
+            stripe,
+            services[AuditLog],
+            clock,
         ),
     )
     services.add(DisputeService, DisputeService(work, rows))

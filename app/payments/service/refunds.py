@@ -16,7 +16,6 @@ from app.kernel.clock import Clock
 from app.kernel.errors import BillingError, Unavailable
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.pages import Page, PageRequest
-from app.organizations.service import OrganizationService
 from app.payments import domain
 from app.payments.domain import (
     REFUND_NAME,
@@ -42,6 +41,7 @@ from app.payments.models import Charge, Refund
 from app.payments.repository import PaymentRepository
 from app.payments.service.mirror import PaymentMirror
 from app.payments.service.reports import PaymentReports
+from app.subscriptions.service.known import KnownAtStripe
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class RefundService:
         payments: PaymentRepository,
         reports: PaymentReports,
         mirror: PaymentMirror,
-        organizations: OrganizationService,
+        known: KnownAtStripe,
         invoices: InvoiceService,
         stripe: PaymentsGateway,
         audit: AuditLog,
@@ -70,7 +70,7 @@ class RefundService:
         self._payments = payments
         self._reports = reports
         self._mirror = mirror
-        self._organizations = organizations
+        self._known = known
         self._invoices = invoices
         self._stripe = stripe
         self._audit = audit
@@ -149,12 +149,10 @@ class RefundService:
 
     async def _whose(self, report: PaymentReport) -> OrganizationId:
         customer_id = report.customer_id
-        found = (
-            await self._organizations.find_by_stripe_customer(customer_id) if customer_id else None
-        )
+        found = await self._known.find_owner(customer_id) if customer_id else None
         if found is None:
             raise ChargeNotFound
-        return found.id
+        return found
 
     async def _reserve(
         self, organization_id: OrganizationId, charge_id: str, request: RefundRequest, actor: str

@@ -25,6 +25,9 @@ class PaymentReports:
 
     async def of_charge(self, charge_id: str) -> PaymentReport:
         """Raises `StripeMissing` for a charge that Stripe does not know."""
+        return await self._ask(charge_id, is_disputed=False)
+
+    async def _ask(self, charge_id: str, *, is_disputed: bool) -> PaymentReport:
         async with self._work.begin_platform():
             ticket = await self._payments.take_ticket_for_platform()
         charge = await self._stripe.get_charge(charge_id)
@@ -33,7 +36,9 @@ class PaymentReports:
             ticket=ticket,
             charge=charge,
             refunds=await self._stripe.list_refunds(charge.id),
-            disputes=await self._stripe.list_disputes(charge.id) if charge.is_disputed else (),
+            disputes=await self._stripe.list_disputes(charge.id)
+            if charge.is_disputed or is_disputed
+            else (),
             stripe_invoice_id=await self._stripe.find_invoice_of(intent) if intent else None,
         )
 
@@ -44,7 +49,8 @@ class PaymentReports:
 
     async def of_dispute(self, dispute_id: str) -> PaymentReport:
         dispute = await self._stripe.get_dispute(dispute_id)
-        return await self.of_charge(dispute.charge_id)
+        # A charge that is only inquired about may not say that it is disputed.
+        return await self._ask(dispute.charge_id, is_disputed=True)
 
     async def of_invoice(self, stripe_invoice_id: str) -> tuple[PaymentReport, ...]:
         """A report of each charge that paid an invoice."""

@@ -107,6 +107,7 @@ async def test_charges_are_paid_invoices_by_the_moment_of_payment(platform: Serv
         seen.append(charge["created"])
         assert (charge["amount"], charge["currency"], charge["paid"]) == (29900, "usd", True)
         assert charge["description"].startswith("1 × Professional")
+        assert (charge["id"][:4], charge["refunded"]) == ("inv_", False)
         cursor = page["next_cursor"]
         if cursor is None:
             break

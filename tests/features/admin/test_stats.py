@@ -68,6 +68,7 @@ def a_subscription(organization_id: OrganizationId, **changes: Any) -> Subscript
         "currency": "usd",
         "created_at": START,
         "cancel_at_period_end": False,
+        "awaits_first_payment": False,
         "is_duplicate": False,
         "applied_ticket": 1,
         "synced_at": START,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import URL
 
+from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.errors import StripeUnavailable
 from app.gateways.stripe.metering import MeteringGateway, MeterReport, StripeMeter
 from app.kernel.clock import ManualClock
@@ -19,6 +21,7 @@ from tests.factories.people import an_owner
 from tests.factories.subscriptions import ask, subscribed
 from tests.features.metered.conftest import EVENTS, Meterage, a_meterage
 from tests.support.stripe_account import a_shop
+from tests.support.stripe_events import SECRET
 
 BATCHES = "/api/v1/admin/metered/batches"
 
@@ -331,6 +334,64 @@ async def test_what_stripe_does_not_count_is_queued_again_once(meterage: Meterag
     meterage.shop.clock.advance(timedelta(minutes=31))
     assert await meterage.report() == 3
     assert meterage.at_stripe() == 1000
+
+
+async def test_a_thin_event_is_all_it_takes(meterage: Meterage) -> None:
+    """As above, and nobody calls anything: the event comes by the webhook."""
+    kinds = ["*", "v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found"]
+    await meterage.shop.account.control(
+        "webhook_endpoints",
+        url="https://billing.test/webhooks/stripe",
+        secret=SECRET,
+        enabled_events=kinds,
+    )
+    await meterage.use("a")
+    sandbox = meterage.shop.account.app.state.sandbox
+    customer = meterage.shop.account.find("customer")[0]
+    with sandbox.unit():
+        kept = sandbox.get("customer", customer["id"])
+        sandbox.save({**kept, "deleted": True})
+    await meterage.report()
+    with sandbox.unit():
+        sandbox.save(kept)
+    await meterage.shop.deliver()
+    events = await meterage.shop.rows("select type, state from stripe_events where is_thin")
+    assert {(one["type"], one["state"]) for one in events} == {(kinds[1], "handled")}
+    meterage.shop.clock.advance(timedelta(minutes=31))
+    await meterage.report()
+    assert meterage.at_stripe() == 1000
+
+
+async def test_recording_and_quotas_neither_ask_stripe_nor_wait_for_it(
+    meterage: Meterage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await meterage.use("first")
+    await meterage.shop.account.control(
+        "faults", kind="slow", count=100, seconds=8, path="/v1/billing/meter_events"
+    )
+    reporting = asyncio.create_task(meterage.report())
+    while not await meterage.batches():
+        await asyncio.sleep(0.01)
+    asked: list[str] = []
+    ask = StripeConnection.ask
+
+    async def counted(self: StripeConnection, call: str, *arguments: Any) -> Any:
+        asked.append(call)
+        return await ask(self, call, *arguments)
+
+    monkeypatch.setattr(StripeConnection, "ask", counted)
+    for number in range(5):
+        await meterage.use(*(f"{number}-{n}" for n in range(20)))
+        quota = await meterage.owner.client.get("/api/v1/billing/quota")
+        assert quota.status_code == 200
+    assert not reporting.done(), "Stripe still has not answered, and all of that is recorded"
+    assert set(asked) <= {"get_price", "get_meter", "send_meter_event"}, "the reporter's alone"
+    assert (await meterage.summary())["debates"]["total_usage"] == "101"
+    await meterage.shop.account.http.delete("/_sandbox/faults")
+    await reporting
+    meterage.shop.clock.advance(timedelta(minutes=6))
+    await meterage.report()
+    assert meterage.at_stripe("debates") == 101
 
 
 async def test_what_stripe_will_not_take_waits_for_an_operator(meterage: Meterage) -> None:

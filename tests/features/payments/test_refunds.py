@@ -272,6 +272,22 @@ async def test_who_asks_for_what_is_not_there(till: Till) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "refund_not_found")
 
 
+async def test_operators_see_charges_and_what_went_back(till: Till) -> None:
+    path = "/api/v1/admin/billing/recent-charges"
+    [before] = (await till.operator.get(path)).json()["data"]
+    assert (before["id"], before["amount"], before["status"]) == (
+        till.charge_id,
+        29900,
+        "succeeded",
+    )
+    assert (before["amount_refunded"], before["refunded"], before["paid"]) == (0, False, True)
+    assert before["invoice_number"]
+    await till.refund()
+    await till.shop.deliver()
+    [after] = (await till.operator.get(path)).json()["data"]
+    assert (after["amount_refunded"], after["refunded"]) == (29900, True)
+
+
 async def test_a_paid_invoice_brings_its_charge_here(till: Till) -> None:
     [row] = await till.shop.rows("select * from charges")
     [invoice] = (await till.owner.client.get("/api/v1/billing/invoices")).json()["data"]
