@@ -196,7 +196,7 @@ async def test_a_server_that_leaves_answers_what_it_has_taken(
     service: Service, owner: Owner
 ) -> None:
     slow = _Slow()
-    async with wired(_Front(service, slow.operation)) as found:
+    async with wired(_Front(service, slow.operation), timeout_keep_alive=60) as found:
         reader, writer = await found.open()
         writer.write(request(owner, "GET", "/hot"))
         await slow.begun.wait()
@@ -206,25 +206,26 @@ async def test_a_server_that_leaves_answers_what_it_has_taken(
         heard = await hear(reader, 1)
         assert statuses(heard) == [200]
         assert b"connection: close\r\n" in heard
-        assert await reader.read() == b""
+        assert await asyncio.wait_for(reader.read(), 20) == b""
         writer.close()
 
 
 async def test_a_server_that_says_farewell_closes_after_the_answer(
-    wire: Wired, owner: Owner
+    service: Service, owner: Owner
 ) -> None:
-    wire.state.default_headers = [(b"x-first", b"1")]
-    kept = await wire.say(request(owner, "POST", EVENTS, event("a")))
-    wire.state.default_headers.append((b"connection", b"close"))
-    reader, writer = await wire.open()
-    writer.write(request(owner, "POST", EVENTS, event("b")))
-    heard = await hear(reader, 1)
+    async with wired(service.app, timeout_keep_alive=60) as wire:
+        wire.state.default_headers = [(b"x-first", b"1")]
+        kept = await wire.say(request(owner, "POST", EVENTS, event("a")))
+        wire.state.default_headers.append((b"connection", b"close"))
+        reader, writer = await wire.open()
+        writer.write(request(owner, "POST", EVENTS, event("b")))
+        heard = await hear(reader, 1)
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
     assert statuses(kept) == statuses(heard) == [201]
     assert b"x-first: 1\r\n" in kept
     assert b"connection" not in kept
     assert b"connection: close\r\n" in heard
-    assert await reader.read() == b""
-    writer.close()
 
 
 async def test_while_ingest_stops_callers_hear_when_to_come_back(
