@@ -26,9 +26,13 @@ def _play(path: Path, base_url: str) -> Any:
         base_url=base_url,
         vars={"monthly_price": "price_starter", "upgrade_price": "price_pro"},
     )
-    client = stripe.StripeClient(KEY, base_addresses={"api": base_url})
-    with httpx.Client(base_url=base_url) as http:
-        return Runner(config, client, http).run(load_scenario(path))
+    wire = stripe.RequestsClient()
+    client = stripe.StripeClient(KEY, base_addresses={"api": base_url}, http_client=wire)
+    try:
+        with httpx.Client(base_url=base_url) as http:
+            return Runner(config, client, http).run(load_scenario(path))
+    finally:
+        wire.close()
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
