@@ -17,6 +17,7 @@ from app.admin.schemas import (
     CountedPageOut,
     CustomerOut,
     KeptMailOut,
+    ReplayedOut,
     StripeEventOut,
 )
 from app.admin.service import AdminService
@@ -26,7 +27,7 @@ from app.infra.http.principal import CurrentOperator
 from app.infra.http.provide import Services, provide
 from app.infra.http.schemas import PageOut, Paging, prefixed_id
 from app.invoices.domain import InvoiceStatus
-from app.webhooks.domain import EventState
+from app.webhooks.domain import EventFilter, EventState
 from app.webhooks.service.inbox import StripeInbox
 
 router = APIRouter(prefix="/admin", tags=["admin"], route_class=IdempotentRoute)
@@ -111,10 +112,22 @@ async def list_stripe_events(
     paging: Paging,
     state: EventState | None = None,
     type: Annotated[str | None, Query(max_length=255)] = None,  # noqa: A002 - Stripe's word
+    min_attempts: Annotated[int, Query(ge=0, le=1000)] = 0,
+    last_error: Annotated[str | None, Query(max_length=255)] = None,
 ) -> PageOut[StripeEventOut]:
-    """What Stripe sent, newest first, and what became of it."""
-    page = await inbox.list(paging, state=state, kind=type)
+    """What Stripe sent, newest first, and what became of it. *last_error* is a part of a text."""
+    page = await inbox.list(paging, EventFilter(state, type, min_attempts, last_error))
     return PageOut.of(page, StripeEventOut.from_domain)
+
+
+@router.post("/webhooks/events/replay", response_model=ReplayedOut, status_code=202)
+async def replay_dead_stripe_events(
+    operator: CurrentOperator,
+    inbox: Inbox,
+    type: Annotated[str | None, Query(max_length=255)] = None,  # noqa: A002 - Stripe's word
+) -> ReplayedOut:
+    """Handle again what was given up, of one type or of all, 500 at a time."""
+    return ReplayedOut(replayed=await inbox.replay_dead(type))
 
 
 @router.post("/webhooks/events/{event_id}/replay", response_model=StripeEventOut, status_code=202)

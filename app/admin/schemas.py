@@ -329,6 +329,12 @@ class StripeEventOut(OutputModel):
         )
 
 
+class ReplayedOut(OutputModel):
+    """How many events are to be handled again."""
+
+    replayed: int
+
+
 class KeptMailOut(OutputModel):
     """A mail in the local outbox, with its text and the one-time code in it."""
 

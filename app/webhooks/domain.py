@@ -83,6 +83,17 @@ class Outcome:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events an operator wants to see."""
+
+    state: EventState | None = None
+    kind: str | None = None
+    min_attempts: int = 0
+    error: str | None = None
+    """A part of what went wrong last."""
+
+
 HANDLED = Outcome(EventState.HANDLED)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app.infra.db.repository import Repository
 from app.kernel.pages import Page, PageRequest
-from app.webhooks.domain import EventState, Outcome
+from app.webhooks.domain import EventFilter, EventState, Outcome
 from app.webhooks.errors import UnknownEvent
 from app.webhooks.models import StripeEvent
 
@@ -66,6 +66,14 @@ class InboxRepository(Repository):
         )
         return list((await self.session.scalars(query)).all())
 
+    async def claim_dead(self, kind: str | None, limit: int) -> list[StripeEvent]:
+        """Events that were given up, oldest first, locked; optionally of one type."""
+        query = select(StripeEvent).where(StripeEvent.state == EventState.DEAD.value)
+        if kind is not None:
+            query = query.where(StripeEvent.type == kind)
+        query = query.order_by(StripeEvent.id).limit(limit).with_for_update(skip_locked=True)
+        return list((await self.session.scalars(query)).all())
+
     async def forget_payloads(self, before: datetime) -> int:
         result = await self.session.execute(
             update(StripeEvent)
@@ -76,11 +84,15 @@ class InboxRepository(Repository):
         return len(result.all())
 
     async def list_for_operators(
-        self, request: PageRequest, *, state: EventState | None, kind: str | None
+        self, request: PageRequest, wanted: EventFilter
     ) -> Page[StripeEvent]:
         query = select(StripeEvent)
-        if state is not None:
-            query = query.where(StripeEvent.state == state.value)
-        if kind is not None:
-            query = query.where(StripeEvent.type == kind)
+        if wanted.state is not None:
+            query = query.where(StripeEvent.state == wanted.state.value)
+        if wanted.kind is not None:
+            query = query.where(StripeEvent.type == wanted.kind)
+        if wanted.min_attempts:
+            query = query.where(StripeEvent.attempts >= wanted.min_attempts)
+        if wanted.error is not None:
+            query = query.where(StripeEvent.last_error.icontains(wanted.error, autoescape=True))
         return await self.page(query, request, StripeEvent.id, lambda event: event.id)

@@ -12,7 +12,7 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.errors import Unavailable
 from app.kernel.pages import Page, PageRequest
-from app.webhooks.domain import EventState, Outcome, PendingEvent, ignored
+from app.webhooks.domain import EventFilter, EventState, Outcome, PendingEvent, ignored
 from app.webhooks.models import StripeEvent
 from app.webhooks.repository import InboxRepository
 from app.webhooks.service.topics.answers import ALARMING, Apply, Handler, settled
@@ -90,30 +90,37 @@ class StripeInbox:
         """Handle an event again, whatever became of it. Raises `UnknownEvent`."""
         async with self._work.begin_platform():
             row = await self._events.get(event_id)
-            before = row.state
-            row.state = EventState.PENDING.value
-            row.handled_at = None
-            row.attempts = 0
-            self._enqueue(event_id)
-            self._audit.record(
-                "webhooks.event_replayed",
-                event_id,
-                organization_id=None,
-                before={"state": before},
-                after={"state": row.state},
-            )
+            self._send_back(row)
             return row
 
-    async def list(
-        self,
-        request: PageRequest,
-        *,
-        state: EventState | None = None,
-        kind: str | None = None,
-    ) -> Page[StripeEvent]:
-        """Events of the inbox, newest first, optionally of one state or one type."""
+    async def replay_dead(self, kind: str | None = None) -> int:
+        """Handle again what was given up, of one type or of all; says how many, at most 500."""
         async with self._work.begin_platform():
-            return await self._events.list_for_operators(request, state=state, kind=kind)
+            rows = await self._events.claim_dead(kind, _SWEEP)
+            for row in rows:
+                self._send_back(row)
+            return len(rows)
+
+    async def list(
+        self, request: PageRequest, wanted: EventFilter = EventFilter()
+    ) -> Page[StripeEvent]:
+        """Events of the inbox, newest first."""
+        async with self._work.begin_platform():
+            return await self._events.list_for_operators(request, wanted)
+
+    def _send_back(self, row: StripeEvent) -> None:
+        before = row.state
+        row.state = EventState.PENDING.value
+        row.handled_at = None
+        row.attempts = 0
+        self._enqueue(row.event_id)
+        self._audit.record(
+            "webhooks.event_replayed",
+            row.event_id,
+            organization_id=None,
+            before={"state": before},
+            after={"state": row.state},
+        )
 
     async def _prepare(self, event: PendingEvent) -> Apply:
         if event.livemode != self._livemode:

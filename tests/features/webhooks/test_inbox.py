@@ -9,10 +9,11 @@ from sqlalchemy import text
 
 from app.gateways.stripe.errors import StripeUnavailable
 from app.kernel.pages import PageRequest
-from app.webhooks.domain import HANDLED, EventState, Outcome, PendingEvent
+from app.webhooks.domain import HANDLED, EventFilter, EventState, Outcome, PendingEvent
 from app.webhooks.errors import UnknownEvent
 from app.webhooks.service.inbox import MAX_ATTEMPTS, StripeInbox
 from app.webhooks.service.topics.answers import Apply, settled
+from tests.factories.operators import an_operator
 from tests.features.webhooks.test_intake import jobs, post, rows, stored
 from tests.support.service import Service
 from tests.support.stripe_events import an_event, encoded
@@ -131,7 +132,7 @@ async def test_a_hopeless_event_is_given_up_and_an_operator_replays_it(
     service.clock.advance(minutes=6)
     assert await inbox.sweep() == 0
 
-    page = await inbox.list(PageRequest(), state=EventState.DEAD)
+    page = await inbox.list(PageRequest(), EventFilter(EventState.DEAD))
     assert [event.event_id for event in page.items] == [event_id]
     await inbox.replay(event_id)
     await service.drain()
@@ -179,7 +180,7 @@ async def test_the_list_pages_and_filters(service: Service, script: Script) -> N
     first = await inbox.list(PageRequest(limit=2))
     rest = await inbox.list(PageRequest(limit=2, cursor=first.next_cursor))
     assert [event.event_id for event in (*first.items, *rest.items)] == ids[::-1]
-    assert (await inbox.list(PageRequest(), kind="invoice.voided")).items == []
+    assert (await inbox.list(PageRequest(), EventFilter(kind="invoice.voided"))).items == []
     with pytest.raises(UnknownEvent):
         await inbox.replay("evt_none")
 
@@ -187,3 +188,34 @@ async def test_the_list_pages_and_filters(service: Service, script: Script) -> N
 async def test_an_unknown_event_is_no_work(service: Service, script: Any) -> None:
     await service.services[StripeInbox].handle("evt_none")
     assert script.seen == []
+
+
+async def test_what_was_given_up_is_found_by_its_error_and_replayed_by_its_type(
+    service: Service, script: Script
+) -> None:
+    script.failures = 3 * MAX_ATTEMPTS
+    inbox = service.services[StripeInbox]
+    dead = [await received(service) for _ in range(3)]
+    for event_id in dead:
+        for _ in range(MAX_ATTEMPTS):
+            with pytest.raises(Trouble):
+                await inbox.handle(event_id)
+    operator = await an_operator(service)
+    events = "/api/v1/admin/webhooks/events"
+
+    async def listed(**wanted: Any) -> list[str]:
+        answer = await operator.get(events, params=wanted)
+        assert answer.status_code == 200, answer.text
+        return [event["id"] for event in answer.json()["data"]]
+
+    assert await listed(state="dead", min_attempts=MAX_ATTEMPTS, last_error="IS AWAY") == dead[::-1]
+    assert await listed(last_error="100%") == []
+    assert await listed(min_attempts=MAX_ATTEMPTS + 1) == []
+    other = await operator.post(f"{events}/replay", params={"type": "invoice.voided"})
+    assert (other.status_code, other.json()) == (202, {"replayed": 0})
+    for replayed in (3, 0):
+        answer = await operator.post(f"{events}/replay", params={"type": "invoice.paid"})
+        assert answer.json() == {"replayed": replayed}
+    assert len(await jobs(service)) == 3, "asked twice, queued once"
+    await service.drain()
+    assert {row["state"] for row in await stored(service)} == {"handled"}
