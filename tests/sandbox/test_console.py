@@ -53,6 +53,8 @@ async def test_a_customers_page_tells_their_life(account: Account) -> None:
     assert "2026-03-02 12:00:00" in shown
     assert "A &lt;b&gt;year&lt;/b&gt;" in shown
     assert "Zoë &amp; &lt;Sons&gt;" in shown
+    for path in ("/", "/console/clocks", f"/console/objects/{clock.id}"):
+        assert "<b>" not in await _page(account, path)
     for text in (subscription.id, "active", "$99.00", "invoice.paid", "4242", "default"):
         assert text in shown
     assert (await account.http.get("/console/customers/cus_none")).status_code == 404
