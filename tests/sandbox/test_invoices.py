@@ -203,6 +203,20 @@ async def test_a_preview_of_an_end(account: Account) -> None:
     assert none.value.code == "invoice_upcoming_none"
 
 
+@pytest.mark.parametrize(("balance", "due", "left"), [(-4_000, 5_900, 0), (1_500, 11_400, 0)])
+async def test_a_customers_balance_goes_first(
+    account: Account, balance: int, due: int, left: int
+) -> None:
+    v1 = account.stripe.v1
+    customer = await account.customer()
+    await v1.customers.update_async(customer.id, {"balance": balance})
+    subscription = await account.subscription(customer=customer.id)
+    invoice = await v1.invoices.retrieve_async(subscription.latest_invoice)
+    assert (invoice.total, invoice.amount_paid) == (9_900, due)
+    assert (invoice.starting_balance, invoice.ending_balance) == (balance, left)
+    assert (await v1.customers.retrieve_async(customer.id)).balance == left
+
+
 async def test_usage_is_billed_when_the_period_is_over(account: Account) -> None:
     v1 = account.stripe.v1
     subscription = await account.subscription(

@@ -266,9 +266,9 @@ def add_up(sandbox: Sandbox, invoice: Doc, coupons: list[tuple[str, Doc]]) -> No
 
 
 def _apply_balance(invoice: Doc, balance: int) -> None:
-    """What is left to pay when the customer's credit, a negative balance, pays first."""
+    """What is to be paid when a credit, a negative balance, pays first and a debt is added."""
     total = invoice["total"]
-    owed = max(total + min(balance, 0), 0) if total > 0 else 0
+    owed = max(total + balance, 0) if total > 0 else 0
     invoice["starting_balance"] = balance
     invoice["amount_due"] = invoice["amount_remaining"] = owed
 

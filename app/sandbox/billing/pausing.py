@@ -114,9 +114,7 @@ def _catch_up(
     now = sandbox.now()
     for item in after["items"]["data"]:
         items.set_period(item, subscription["billing_cycle_anchor"], now)
-        if items.is_metered(item):
-            item["_billed_to"] = now
-        elif proration != "none":
+        if not items.is_metered(item) and proration != "none":
             rest = changes.remaining_of(sandbox, subscription, item, now)
             invoicing.line(
                 invoice, item, rest.amount, rest.description, rest.period, proration=True
