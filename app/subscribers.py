@@ -48,7 +48,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     PricesAdded: ("usage.price_waiting",),
     ModelUnpriced: ("notifications.model_unpriced",),
     QuotaThresholdReached: ("notifications.quota_threshold",),
-    InvoiceIssued: ("notifications.invoice_ready",),
+    InvoiceIssued: ("invoices.collect", "notifications.invoice_ready"),
     InvoicePaid: ("notifications.receipt", "payments.look_up"),
     SubscriptionChanged: ("recovery.follow", "metered.enrol"),
     PaymentFailed: ("notifications.payment_failed", "recovery.note_failure"),

@@ -339,6 +339,28 @@ class InvoicePayment(TenantTable):
     received_at: Mapped[datetime]
 
 
+class InvoiceRequest(TenantTable):
+    """The request at Stripe to pay an invoice of our own; its id is the key of every call."""
+
+    __tablename__ = "invoice_requests"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "invoice_id"], ["invoices.organization_id", "invoices.id"]
+        ),
+        UniqueConstraint("organization_id", "invoice_id"),
+        CheckConstraint("state in ('reserved', 'open', 'paid', 'void')", name="state_is_known"),
+        CheckConstraint("amount > 0", name="amount_is_positive"),
+    )
+
+    invoice_id: Mapped[UUID]
+    state: Mapped[str]
+    amount: Mapped[MinorUnits]
+    stripe_customer_id: Mapped[str]
+    payment_method_id: Mapped[str | None]
+    stripe_invoice_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
 def _named(stored: dict[str, Any], rate: str | None, currency: Currency) -> domain.Named:
     share = Decimal(rate) if rate is not None else None
     return domain.Named(stored["name"], share, Money(stored["amount"], currency))

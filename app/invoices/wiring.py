@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
+from app.gateways.stripe.collection import CollectionGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
@@ -12,10 +13,12 @@ from app.invoices.document import Party
 from app.invoices.domain import CreditLedger, DiscountBook, NoCredits, NoDiscounts
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
+from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.details import DetailsRepository
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.numbers import NumberRepository
 from app.invoices.repository.own import OwnInvoiceRepository
+from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.composing import Composer
 from app.invoices.service.correcting import CreditNotes
 from app.invoices.service.desk import InvoiceDesk
@@ -33,7 +36,7 @@ from app.kernel.clock import Clock
 from app.kernel.settling import SpendReader
 from app.organizations.service import OrganizationService
 from app.organizations.service.held import HeldPlans
-from app.subscriptions.service import ChangeService
+from app.subscriptions.service import ChangeService, SubscriptionService
 from app.subscriptions.service.coverage import SubscriptionCoverage
 from app.usage.service.closing import UsageClosing
 
@@ -46,7 +49,6 @@ def register(services: Services) -> None:
     press = Press()
     services[Lifecycle].add(press.open, press.close)
     seller = seller_of(settings)
-    services.add(InvoiceMirror, InvoiceMirror(work, invoices, organizations, seller, clock))
     services.add(InvoiceService, InvoiceService(work, invoices, press))
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))
     services.add(
@@ -54,6 +56,10 @@ def register(services: Services) -> None:
         BillingDetailsService(work, DetailsRepository(work), services[AuditLog], clock),
     )
     _own(services, work, clock, seller)
+    services.add(
+        InvoiceMirror,
+        InvoiceMirror(work, invoices, organizations, seller, clock, services[InvoiceCollecting]),
+    )
 
 
 def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> None:
@@ -100,9 +106,22 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
     )
     held, coverage = services[HeldPlans], services[SubscriptionCoverage]
     terms = WindowTerms(work, held, coverage, catalogs)
-    services.add(
+    desk = services.add(
         InvoiceDesk,
         InvoiceDesk(work, invoices, own, terms, issuing, credits, discounts, audit, clock),
+    )
+    services.add(
+        InvoiceCollecting,
+        InvoiceCollecting(
+            work,
+            own,
+            CollectionRepository(work),
+            desk,
+            services[OrganizationService],
+            services[SubscriptionService],
+            services[CollectionGateway],  # type: ignore[type-abstract]
+            clock,
+        ),
     )
     services.add(InvoiceRun, InvoiceRun(work, own, held, coverage, terms, issuing, clock, dates))
     services.add(

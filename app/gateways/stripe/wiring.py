@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from app.gateways.stripe.collection import CollectionGateway
 from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.coupons import CouponsGateway
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.history import HistoryGateway
 from app.gateways.stripe.live import LiveStripe
+from app.gateways.stripe.live_collection import LiveCollection
 from app.gateways.stripe.live_coupons import LiveCoupons
 from app.gateways.stripe.live_history import LiveHistory
 from app.gateways.stripe.live_metering import LiveMetering
@@ -28,6 +30,7 @@ GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
     MeteringGateway: LiveMetering,
     CouponsGateway: LiveCoupons,
     HistoryGateway: LiveHistory,
+    CollectionGateway: LiveCollection,
 }
 """What is asked of Stripe, by topic, and who asks it."""
 

@@ -9,6 +9,7 @@ from app.invoices.domain.charging import (
 )
 from app.invoices.domain.details import Details
 from app.invoices.domain.invoice import (
+    CollectionState,
     Invoice,
     InvoiceLine,
     InvoiceOrigin,
@@ -39,6 +40,7 @@ from app.invoices.domain.totals import (
 __all__ = [
     "ROUNDING",
     "Charge",
+    "CollectionState",
     "CostsAreInDollars",
     "CreditLedger",
     "Details",

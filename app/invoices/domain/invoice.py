@@ -22,6 +22,20 @@ class InvoiceOrigin(StrEnum):
     OWN = "own"
 
 
+class CollectionState(StrEnum):
+    """How far a request at Stripe to pay an invoice of ours has come."""
+
+    RESERVED = "reserved"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+
+    @staticmethod
+    def over() -> frozenset[str]:
+        """States that nothing follows."""
+        return frozenset({CollectionState.PAID.value, CollectionState.VOID.value})
+
+
 class InvoiceStatus(StrEnum):
     """`draft → open → paid | void | uncollectible`; a written-off invoice may still be paid."""
 

@@ -108,6 +108,15 @@ class OwnInvoiceRepository(Repository):
     ) -> tuple[Invoice, OwnInvoice]:
         """The invoice, locked until the unit ends. Raises `InvoiceNotFound`, also for a mirrored
         one."""
+        found = await self.find(organization_id, invoice_id)
+        if found is None:
+            raise InvoiceNotFound
+        return found
+
+    async def find(
+        self, organization_id: OrganizationId, invoice_id: UUID
+    ) -> tuple[Invoice, OwnInvoice] | None:
+        """As `claim`; None for what is no invoice of our own."""
         found = (
             await self.session.execute(
                 select(Invoice, OwnInvoice)
@@ -121,9 +130,7 @@ class OwnInvoiceRepository(Repository):
                 .execution_options(populate_existing=True)
             )
         ).first()
-        if found is None:
-            raise InvoiceNotFound
-        return found[0], found[1]
+        return (found[0], found[1]) if found is not None else None
 
     async def owner_for_operators(self, invoice_id: UUID) -> OrganizationId:
         """Whose invoice this is. Raises `InvoiceNotFound`."""

@@ -101,6 +101,7 @@ class InvoiceDesk:
                         if line.window_start is not None
                     ],
                 )
+                self._stop_collecting(owner, invoice_id)
                 if own.credit_applied:
                     await self._credits.give_back(owner, invoice_id)
                 if own.discounts:
@@ -139,6 +140,8 @@ class InvoiceDesk:
                         reason="more than is owed", due=invoice.amount_remaining, amount=paid
                     )
                 self.take(invoice, "transfer", paid, reference, received_at or self._clock.now())
+                if not invoice.amount_remaining:
+                    self._stop_collecting(owner, invoice_id)
                 self._audit.record(
                     "invoices.paid",
                     encode_id("inv", invoice_id),
@@ -172,6 +175,11 @@ class InvoiceDesk:
         invoice.amount_remaining -= amount
         if not invoice.amount_remaining:
             self._issuing.paid(invoice)
+
+    def _stop_collecting(self, owner: OrganizationId, invoice_id: UUID) -> None:
+        self._work.enqueue(
+            "invoices.stop_collecting", {"organization_id": owner, "invoice_id": invoice_id}
+        )
 
     async def _owner(self, invoice_id: UUID) -> OrganizationId:
         async with self._work.begin_platform():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import structlog
 
+from app.gateways.stripe.collection import BILLING_INVOICE
 from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party
@@ -13,8 +15,9 @@ from app.invoices.domain import InvoiceOrigin, InvoiceStatus, Progress
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.models import Invoice, InvoiceLine, party_to_json
 from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.service.collecting import InvoiceCollecting
 from app.kernel.clock import Clock
-from app.kernel.ids import OrganizationId, id_at, new_id
+from app.kernel.ids import MalformedId, OrganizationId, decode_id, id_at, new_id
 from app.organizations.service import OrganizationService
 
 log = structlog.get_logger(__name__)
@@ -30,7 +33,9 @@ class InvoiceMirror:
         organizations: OrganizationService,
         seller: Party,
         clock: Clock,
+        collecting: InvoiceCollecting,
     ) -> None:
+        self._collecting = collecting
         self._work = work
         self._invoices = invoices
         self._organizations = organizations
@@ -44,13 +49,17 @@ class InvoiceMirror:
 
         Joins the caller's unit. Repeating changes nothing; that it was issued or paid is
         announced once. Who sold and who bought is fixed when it leaves the draft, so that a later
-        change of name does not rewrite an issued document. A preview, which has no id, and a
+        change of name does not rewrite an issued document. One that collects an invoice of ours
+        is told to that one and makes no document. A preview, which has no id, and a
         state that Stripe invented since are left out, and nothing is known of them.
         """
         if invoice.id is None or invoice.status not in set(InvoiceStatus):
             log.warning("invoices.not_mirrored", id=invoice.id, status=invoice.status)
             return None
         status = InvoiceStatus(invoice.status)
+        if (collects := _collected(invoice)) is not None:
+            await self._collecting.take(organization_id, collects, invoice)
+            return None
         async with self._work.begin(organization_id):
             figures = {**_figures(invoice, status), "recorded_at": self._clock.now()}
             row = Invoice(
@@ -106,6 +115,14 @@ class InvoiceMirror:
             email=buyer.email,
             tax_id=", ".join(buyer.tax_ids) or None,
         )
+
+
+def _collected(invoice: StripeInvoice) -> UUID | None:
+    """The invoice of ours that this one only collects."""
+    try:
+        return decode_id("inv", invoice.metadata.get(BILLING_INVOICE, ""))
+    except MalformedId:
+        return None
 
 
 def _figures(invoice: StripeInvoice, status: InvoiceStatus) -> dict[str, Any]:

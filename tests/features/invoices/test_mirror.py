@@ -27,6 +27,7 @@ from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.numbers import NumberRepository
+from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.reading import InvoiceService
 from app.kernel.clock import ManualClock
@@ -51,10 +52,13 @@ class Mirror:
         self._reading = InvoiceService(self.work, self._rows, Press())
         self.organizations = service.services[OrganizationService]
         self._clock = clock
+        self._collecting = service.services[InvoiceCollecting]
         self.service = self.selling_as(SELLER)
 
     def selling_as(self, seller: Party) -> InvoiceMirror:
-        return InvoiceMirror(self.work, self._rows, self.organizations, seller, self._clock)
+        return InvoiceMirror(
+            self.work, self._rows, self.organizations, seller, self._clock, self._collecting
+        )
 
     def _heard(self, facts: object) -> tuple[()]:
         assert isinstance(facts, list)
