@@ -151,7 +151,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("which", "name", "call"), CALLS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("which", "name", "call"), CALLS, ids=[name for _, name, _ in CALLS])
 async def test_a_request_is_one_that_stripe_takes(which: int, name: str, call: Call) -> None:
     connection = Talking()
     with pytest.raises(Sent):
@@ -200,7 +200,7 @@ def test_every_call_of_the_gateways_is_here() -> None:
         assert covered == named
 
 
-@pytest.mark.parametrize(("which", "name", "call"), CALLS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("which", "name", "call"), CALLS, ids=[name for _, name, _ in CALLS])
 async def test_nothing_is_asked_inside_a_unit(
     work: UnitOfWork, which: int, name: str, call: Call
 ) -> None:
