@@ -239,11 +239,25 @@ async def test_nobody_there_and_nonsense_are_no_answer(hooks: LiveHooks) -> None
 
 async def test_no_connection_is_used_twice(hooks: LiveHooks) -> None:
     """It was made for one host name; another customer's may share the address."""
-    async with listening() as server:
-        server.answers = [b"HTTP/1.1 200 ok\r\ncontent-length: 0\r\n\r\n"] * 2
-        for _ in range(2):
-            await hooks.post(f"http://127.0.0.1:{server.port}/", b"{}", {})
-        assert server.connections == 2
+    connections = 0
+
+    async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(len(b"{}"))
+                writer.write(b"HTTP/1.1 200 ok\r\ncontent-length: 0\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    server = await asyncio.start_server(stay, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for _ in range(2):
+        assert (await hooks.post(f"http://127.0.0.1:{port}/", b"{}", {})).is_success
+    assert connections == 2
+    server.close()
+    await asyncio.sleep(0.05)
 
 
 NOTE = ChatNote("receipt", "Ada <b> & @everyone: receipt", "Thank you. <!channel>", "receipt:1")
