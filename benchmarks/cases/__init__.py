@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.cases import (
     batches,
+    closing,
     floors,
     large,
     quota,
@@ -23,6 +24,7 @@ CASES: tuple[Case, ...] = (
     *reservations.CASES,
     *reads.CASES,
     *webhooks.CASES,
+    *closing.CASES,
     *slow_disk.CASES,
     *large.CASES,
 )
