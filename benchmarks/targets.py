@@ -170,6 +170,16 @@ TARGETS = (
     ),
     Target("reads of the quota against an ORM's", 3, _rates("read-quota", "read-orm")),
     Target(
+        "CPU of a Stripe event of 3.9 kB, app + Postgres",
+        0.35,
+        lambda found: found["webhook"].cpu_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
+        "Stripe events against construct_event and an ORM", 8, _rates("webhook", "webhook-rival")
+    ),
+    Target(
         "p99 of reads while 4 clients log in",
         50,
         lambda found: found["read-logins"].p99_ms,

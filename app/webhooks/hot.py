@@ -18,5 +18,5 @@ async def _receive(services: Services, request: HotRequest) -> HotAnswer:
     return 200, _RECEIVED
 
 
-RECEIVE = HotOperation(None, _receive)
+RECEIVE = HotOperation(None, _receive, is_light=True)
 """Whoever signs it may send it; nobody need be known."""

@@ -39,6 +39,8 @@ async def receive(request: Request) -> dict[str, bool]:
     except (ValueError, stripe.SignatureVerificationError):
         raise HTTPException(400) from None
     async with request.app.state.sessions() as session:
-        session.add(NaiveStripeEvent(id=event.id, type=event.type, payload=event.to_dict()))
+        session.add(
+            NaiveStripeEvent(id=event.id, type=event.type, payload=event.to_dict(for_json=True))
+        )
         await session.commit()
     return {"received": True}

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import URL
 
 from app.gateways.stripe.gateway import StripeGateway
+from app.gateways.stripe.payments import PaymentsGateway
 from app.infra.http.provide import Services
 from app.kernel.clock import ManualClock
 from app.kernel.ids import new_id
@@ -32,6 +33,7 @@ async def listener(postgres: URL, database_url: URL) -> AsyncIterator[Listener]:
 
     def replace(services: Services) -> None:
         services.add(StripeGateway, stripe)  # type: ignore[type-abstract]
+        services.add(PaymentsGateway, stripe)  # type: ignore[type-abstract]
 
     settings: dict[str, Any] = {"stripe_webhook_secrets": (SecretStr(SECRET),), **PRICES}
     async with running(url, clock, replace=replace, **settings) as service:

@@ -15,6 +15,7 @@ from uuid import UUID
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.jobs.queue import NewJob
 from app.kernel.facts import Fact
+from app.payments.service import PaymentReports
 from app.subscriptions.service import SubscriptionMirror
 from app.webhooks.domain import EventState
 from app.webhooks.service.inbox import StripeInbox
@@ -33,8 +34,18 @@ TELLING = frozenset(
     }
 )
 """Events whose kind and time are news, beside the object they are about."""
-FLAPPING = frozenset({"SubscriptionChanged", "QuotaWindowChanged"})
-"""Facts that say that something differs; how often depends on what was seen in between."""
+FLAPPING = frozenset(
+    {
+        "SubscriptionChanged",
+        "QuotaWindowChanged",
+        "DisputeOpened",
+        "DisputeClosed",
+        "RefundMade",
+        "RefundFailed",
+    }
+)
+"""Facts that say that something differs; how often depends on what was seen in between. Notices
+of a refund or a dispute are once for it by their own key (`notifications.kinds`)."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,8 @@ class Graph:
             return own
 
         mirror.take_ticket = ticket  # type: ignore[method-assign]
+        charges = self.service.services[PaymentReports]._payments
+        charges.take_ticket_for_platform = ticket  # type: ignore[method-assign]
         self.heard.clear()
         inbox = self.service.services[StripeInbox]
         try:
@@ -126,6 +139,7 @@ class Graph:
                 outcome = await apply()
         finally:
             del mirror.take_ticket
+            del charges.take_ticket_for_platform
         assert outcome.state in {EventState.HANDLED, EventState.IGNORED}
         stored = await self.rows.take()
         names = stored.names()

@@ -7,7 +7,7 @@ only, and who asked early may hear of an early one late.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from app.gateways.stripe.gateway import (
     StripeInvoice,
     StripeSubscription,
 )
+from app.gateways.stripe.payments import RefundOrder, StripeCharge, StripeDispute, StripeRefund
 from app.infra.db.unit_of_work import refuse_inside_unit
 from app.kernel.clock import ManualClock
 from app.kernel.periods import Period, plus_months
@@ -71,18 +72,24 @@ class StagedStripe(FakeStripe):
         self.asked_at, self.answered = stages, 0
 
     async def _look_up(self, object_id: str) -> Any:
+        found = (await self._stage()).get(object_id)
+        if self.pause is not None:
+            await self.pause()
+        if found is None:
+            raise StripeMissing(parameter="id")
+        return found
+
+    async def _answer(self) -> Sequence[Any]:
+        return list((await self._stage()).values())
+
+    async def _stage(self) -> Objects:
         refuse_inside_unit()
         assert self.history is not None
         if self.pause is not None:
             await self.pause()
         stage = self.asked_at[min(self.answered, len(self.asked_at) - 1)]
         self.answered += 1
-        found = self.history.stages[stage].get(object_id)
-        if self.pause is not None:
-            await self.pause()
-        if found is None:
-            raise StripeMissing(parameter="id")
-        return found
+        return self.history.stages[stage]
 
     async def get_subscription(self, subscription_id: str) -> StripeSubscription:
         if self.history is None:
@@ -99,6 +106,35 @@ class StagedStripe(FakeStripe):
             return await super().get_checkout(checkout_id)
         return await self._look_up(checkout_id)
 
+    # Payments ------------------------------------------------------------------------------
+
+    async def get_charge(self, charge_id: str) -> StripeCharge:
+        found: StripeCharge = await self._look_up(charge_id)
+        return found
+
+    async def get_refund(self, refund_id: str) -> StripeRefund:
+        found: StripeRefund = await self._look_up(refund_id)
+        return found
+
+    async def get_dispute(self, dispute_id: str) -> StripeDispute:
+        found: StripeDispute = await self._look_up(dispute_id)
+        return found
+
+    async def list_refunds(self, charge_id: str) -> tuple[StripeRefund, ...]:
+        return tuple(one for one in await self._answer() if isinstance(one, StripeRefund))
+
+    async def list_disputes(self, charge_id: str) -> tuple[StripeDispute, ...]:
+        return tuple(one for one in await self._answer() if isinstance(one, StripeDispute))
+
+    async def find_invoice_of(self, payment_intent_id: str) -> str | None:
+        return None
+
+    async def list_charges_of(self, invoice_id: str) -> tuple[str, ...]:
+        return ()
+
+    async def create_refund(self, order: RefundOrder, *, key: str) -> StripeRefund:
+        raise StripeMissing(parameter="charge")
+
 
 class Author:
     """Writes a history: changes the account, then says what Stripe tells of it."""
@@ -109,6 +145,7 @@ class Author:
         self.checkout_id = checkout_id
         self.history = History()
         self.subscription_id = ""
+        self.money: dict[str, StripeCharge | StripeRefund | StripeDispute] = {}
 
     @property
     def now(self) -> datetime:
@@ -180,12 +217,51 @@ class Author:
             next_attempt_at=None,
         )
 
+    # Money ---------------------------------------------------------------------------------
+
+    def charge(self, **fields: Any) -> None:
+        """The one charge, as it is now."""
+        before = self.money.get("ch_1") or StripeCharge(
+            id="ch_1",
+            customer_id=self.subscription.customer_id,
+            payment_intent_id="pi_1",
+            amount=29900,
+            amount_refunded=0,
+            currency="usd",
+            status="succeeded",
+            is_disputed=False,
+            description=None,
+            failure_code=None,
+            failure_message=None,
+            created_at=self.now,
+            livemode=False,
+        )
+        self.money["ch_1"] = replace(before, **fields)
+
+    def refund(self, status: str, amount: int) -> None:
+        first = self.money.get("re_1")
+        at = first.created_at if first else self.now
+        self.money["re_1"] = StripeRefund("re_1", "ch_1", amount, "usd", status, None, None, at)
+
+    def dispute(self, status: str) -> None:
+        first = self.money.get("dp_1")
+        at = first.created_at if first else self.now
+        is_inquiry = status.startswith("warning_")
+        self.money["dp_1"] = StripeDispute(
+            "dp_1", "ch_1", 29900, "usd", "fraudulent", status, is_inquiry, None, at
+        )
+
     # Telling -------------------------------------------------------------------------------
 
     def tell(self, *events: str | tuple[str, str | None], **data: Any) -> None:
         """A stage is reached, and Stripe sends these: of the subscription, or of what is named."""
         self.history.stages.append(
-            {**self.stripe.subscriptions, **self.stripe.invoices, **self.stripe.checkouts}
+            {
+                **self.stripe.subscriptions,
+                **self.stripe.invoices,
+                **self.stripe.checkouts,
+                **self.money,
+            }
         )
         for event in events:
             kind, object_id = (event, self.subscription_id) if isinstance(event, str) else event

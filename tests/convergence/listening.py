@@ -44,7 +44,8 @@ class Listener:
             rows = Rows(connection, owner.organization_id)
             await rows.install()
             # Tickets of states are small numbers; those of real questions come after them.
-            await connection.execute(text("select setval('subscription_sync_tickets', 1000000)"))
+            for sequence in ("subscription_sync_tickets", "payment_sync_tickets"):
+                await connection.execute(text(f"select setval('{sequence}', 1000000)"))
             graph = Graph(self.service, self.stripe, rows)
             graph.listen()
             walk = Walk(graph, await graph.here())

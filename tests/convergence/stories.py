@@ -35,6 +35,11 @@ class Story:
     failures: int = 0
     """Invoices whose payment still fails at the end."""
     trial_days: int = 0
+    money: tuple[str, bool, int] | None = None
+    """How the refund or the dispute ended, whether one is open, and what went back."""
+
+
+ACTIVE = ("active", "professional", 1, 1)
 
 
 def _bought(author: Author) -> int:
@@ -363,6 +368,49 @@ def delayed_and_failed(author: Author) -> None:
     author.tell(DELETED)
 
 
+def disputed_and_won(author: Author) -> int:
+    heard = _bought(author)
+    author.charge()
+    author.tell(("charge.succeeded", "ch_1"))
+    author.charge(is_disputed=True)
+    author.dispute("needs_response")
+    author.tell(("charge.dispute.created", "dp_1"), ("charge.updated", "ch_1"))
+    author.tell(("charge.dispute.funds_withdrawn", "dp_1"))
+    author.later(days=20)
+    author.dispute("won")
+    author.tell(("charge.dispute.closed", "dp_1"), ("charge.dispute.funds_reinstated", "dp_1"))
+    return heard
+
+
+def asked_then_disputed_and_lost(author: Author) -> int:
+    heard = _bought(author)
+    author.charge(is_disputed=True)
+    author.dispute("warning_needs_response")
+    author.tell(("charge.dispute.created", "dp_1"), ("charge.updated", "ch_1"))
+    author.dispute("needs_response")
+    author.tell(("charge.dispute.updated", "dp_1"), ("charge.dispute.funds_withdrawn", "dp_1"))
+    author.later(days=20)
+    author.dispute("lost")
+    author.tell(("charge.dispute.closed", "dp_1"))
+    return heard
+
+
+def refund_that_fails(author: Author) -> int:
+    heard = _bought(author)
+    author.charge()
+    author.tell(("charge.succeeded", "ch_1"))
+    author.charge(amount_refunded=1000)
+    author.refund("pending", 1000)
+    author.tell(("refund.created", "re_1"), ("charge.refunded", "ch_1"))
+    author.refund("succeeded", 1000)
+    author.tell(("refund.updated", "re_1"))
+    author.later(days=5)
+    author.charge(amount_refunded=0)
+    author.refund("failed", 1000)
+    author.tell(("refund.failed", "re_1"), ("charge.refund.updated", "re_1"))
+    return heard
+
+
 STORIES = (
     Story("A1 a trial begins", trial_begins, "trialing", "professional", 1, 1, trial_days=14),
     Story("A2 a trial ends", trial_ends, "active", "professional", 2, 2, trial_days=14),
@@ -380,6 +428,11 @@ STORIES = (
     Story("F ends with its period", cancelled_and_undone, "canceled", "free", 1, 2),
     Story("G ends at once", cancelled_at_once, "canceled", "free", 1, 2),
     Story("H paused and resumed", paused_and_resumed, "active", "professional", 2, 2),
+    Story("I1 disputed and won", disputed_and_won, *ACTIVE, money=("won", False, 0)),
+    Story(
+        "I2 asked, disputed, lost", asked_then_disputed_and_lost, *ACTIVE, money=("lost", False, 0)
+    ),
+    Story("J a refund that fails", refund_that_fails, *ACTIVE, money=("failed", False, 0)),
     Story("K1 confirmed with the bank", strong_authentication, "active", "professional", 1, 1),
     Story("K2 never confirmed", never_confirmed, "incomplete_expired", "free", 0, 0),
     Story("L1 delayed and paid", delayed_and_paid, "active", "professional", 1, 1),

@@ -79,6 +79,14 @@ def _as_written(story: Story, hearing: Hearing, end: End) -> None:
     assert len([row for row in owed if row["settled_at"] is None]) == story.failures
     paid = [row for row in rows["invoices"] if row["status"] == "paid"]
     assert len(paid) == story.receipts
+    if story.money is not None:
+        [charge] = rows["charges"]
+        [thing] = [*rows["refunds"], *rows["disputes"]]
+        assert (
+            thing["status"],
+            organization["is_disputed"],
+            charge["amount_refunded"],
+        ) == story.money
 
 
 @pytest.mark.parametrize("name", ["D1", "F"])
