@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,11 @@ from app.kernel.ids import new_id
 from app.subscriptions.domain import (
     GRANTING,
     LIVE,
+    MIRRORED_COLUMNS,
     Direction,
+    Failure,
     Held,
+    Mirrored,
     PaymentState,
     Price,
     decide,
@@ -103,12 +107,19 @@ def test_grace_only_ever_runs_out(one: Held, a: datetime, b: datetime, days: int
         assert grants_access(one, early, days)
 
 
-@given(st.lists(instants, max_size=5), st.none() | instants)
-def test_the_first_failure_is_the_earliest_known(
-    failures: list[datetime], seen: datetime | None
+reasons = st.sampled_from(["subscription_cycle", "subscription_update", None])
+
+
+@given(st.lists(st.builds(Failure, reasons, instants, st.none()), max_size=5), st.none() | instants)
+def test_the_first_failure_is_the_earliest_known_of_a_renewal(
+    failures: list[Failure], seen: datetime | None
 ) -> None:
     found = first_failure(failures, seen)
-    assert found == (min(failures) if failures else seen)
+    renewals = [one for one in failures if one.billing_reason != "subscription_update"]
+    if failures:
+        assert found == min(one.first_failed_at for one in renewals or failures)
+    else:
+        assert found == seen
 
 
 def test_who_never_paid_is_shown_nothing_of_it() -> None:
@@ -118,10 +129,31 @@ def test_who_never_paid_is_shown_nothing_of_it() -> None:
     assert decide([canceled, expired], NOW, 10).shown == canceled
 
 
-def test_a_missing_payment_has_its_name() -> None:
-    assert payment_state("past_due") is PaymentState.PAST_DUE
-    assert payment_state("unpaid") is PaymentState.UNPAID
-    assert all(payment_state(status) is PaymentState.OK for status in STATUSES if "p" not in status)
+def a_row(status: str, **changes: Any) -> Mirrored:
+    values: dict[str, Any] = dict.fromkeys(MIRRORED_COLUMNS)
+    known = {"id": new_id(), "plan": "starter", "currency": "usd", "interval": "month"}
+    flags = {"cancel_at_period_end": False, "awaits_first_payment": False, "created_at": NOW}
+    return Mirrored(**{**values, **known, **flags, "status": status, **changes})
+
+
+@pytest.mark.parametrize(
+    ("row", "is_disputed", "expected"),
+    [
+        (a_row("past_due"), True, PaymentState.PAST_DUE),
+        (a_row("unpaid"), True, PaymentState.UNPAID),
+        (a_row("paused", pause_reason="final_payment_failure"), False, PaymentState.UNPAID),
+        (a_row("paused", pause_reason="pause_requested"), False, PaymentState.OK),
+        (a_row("active", awaits_first_payment=True), True, PaymentState.PROCESSING),
+        (a_row("active"), True, PaymentState.DISPUTED),
+        (a_row("active"), False, PaymentState.OK),
+        (a_row("canceled"), False, PaymentState.OK),
+        (a_row("a_status_of_tomorrow"), False, PaymentState.OK),
+    ],
+)
+def test_a_missing_payment_has_its_name(
+    row: Mirrored, is_disputed: bool, expected: PaymentState
+) -> None:
+    assert payment_state(row, is_disputed=is_disputed) is expected
     assert GRANTING < LIVE
 
 
