@@ -186,9 +186,9 @@ async def test_what_arrives_together_is_written_together(
     groups: list[int] = []
     keep = StripeIntake._keep
 
-    async def counted(self: StripeIntake, events: Sequence[SignedEvent]) -> None:
+    async def counted(self: StripeIntake, events: Sequence[SignedEvent]) -> set[str]:
         groups.append(len(events))
-        await keep(self, events)
+        return await keep(self, events)
 
     monkeypatch.setattr(StripeIntake, "_keep", counted)
     bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(50)]
@@ -205,10 +205,10 @@ async def test_one_that_cannot_be_stored_fails_alone(
 ) -> None:
     keep = StripeIntake._keep
 
-    async def choosy(self: StripeIntake, events: Sequence[SignedEvent]) -> None:
+    async def choosy(self: StripeIntake, events: Sequence[SignedEvent]) -> set[str]:
         if any(event.object_id == "in_3" for event in events):
             raise RuntimeError("not this one")
-        await keep(self, events)
+        return await keep(self, events)
 
     monkeypatch.setattr(StripeIntake, "_keep", choosy)
     bodies = [encoded(an_event("invoice.paid", {"id": f"in_{n}"}, START)) for n in range(8)]
