@@ -180,6 +180,11 @@ TARGETS = (
         "Stripe events against construct_event and an ORM", 8, _rates("webhook", "webhook-rival")
     ),
     Target(
+        "single events while Stripe hangs against while it answers",
+        0.8,
+        _rates("stripe-down", "stripe-up"),
+    ),
+    Target(
         "p99 of reads while 4 clients log in",
         50,
         lambda found: found["read-logins"].p99_ms,

@@ -12,6 +12,7 @@ from benchmarks.cases import (
     reservations,
     singles,
     slow_disk,
+    stripe_down,
     webhooks,
 )
 from benchmarks.measured import Case
@@ -24,6 +25,7 @@ CASES: tuple[Case, ...] = (
     *reservations.CASES,
     *reads.CASES,
     *webhooks.CASES,
+    *stripe_down.CASES,
     *closing.CASES,
     *slow_disk.CASES,
     *large.CASES,
