@@ -52,6 +52,11 @@ class PromoCodeRepository(Repository):
             select(PromoCode).where(PromoCode.code_key == key_of(code))
         )
 
+    async def find_told_as(self, stripe_promotion_code_id: str) -> PromoCode | None:
+        return await self.session.scalar(
+            select(PromoCode).where(PromoCode.stripe_promotion_code_id == stripe_promotion_code_id)
+        )
+
     async def count_use(self, code_id: UUID) -> bool:
         """Count one more use unless that is one too many; the row stays held to the commit."""
         counted = await self.session.execute(

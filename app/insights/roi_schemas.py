@@ -67,13 +67,13 @@ class SidesOut(OutputModel):
     @classmethod
     def of(cls, sides: Sides) -> SidesOut:
         return cls(
-            manual_cost_usd=_short(sides.manual_cost),
-            debate_cost_usd=_short(sides.debate_cost),
-            saved_usd=_short(sides.saved_cost),
-            manual_hours=_short(sides.manual_hours),
-            debate_hours=_short(sides.debate_hours),
-            saved_hours=_short(sides.saved_hours),
-            roi_percent=None if sides.roi_percent is None else _short(sides.roi_percent),
+            manual_cost_usd=short(sides.manual_cost),
+            debate_cost_usd=short(sides.debate_cost),
+            saved_usd=short(sides.saved_cost),
+            manual_hours=short(sides.manual_hours),
+            debate_hours=short(sides.debate_hours),
+            saved_hours=short(sides.saved_hours),
+            roi_percent=None if sides.roi_percent is None else short(sides.roi_percent),
         )
 
 
@@ -115,9 +115,9 @@ class RoiOut(OutputModel):
 
 
 def _or_none(value: Decimal | None) -> Decimal | None:
-    return None if value is None else _short(value)
+    return None if value is None else short(value)
 
 
-def _short(value: Decimal) -> Decimal:
+def short(value: Decimal) -> Decimal:
     """To six decimal places: an estimate does not need more."""
     return value.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 
 from app.infra.http.principal import needs
 from app.infra.http.provide import provide
-from app.insights.roi_schemas import RoiIn, RoiInputsOut, RoiOut
+from app.insights.roi_schemas import RoiIn, RoiInputsOut, RoiOut, short
 from app.insights.roi_service import Given, RoiService
 from app.insights.schemas import AnomaliesOut, ForecastOut, PatternsOut
 from app.insights.service import InsightService
@@ -60,12 +60,17 @@ async def show_cost_patterns(insights: Insights, principal: Reader) -> PatternsO
 
 
 @returns.post("/roi", response_model=RoiOut, status_code=200)
-async def calculate_roi(body: RoiIn, service: Returns, principal: Reader) -> RoiOut:
+async def calculate_roi(
+    service: Returns,
+    principal: Reader,
+    body: Annotated[RoiIn | None, Body()] = None,
+) -> RoiOut:
     """What debates saved against deciding by hand: cost, time, and when the plan has paid off.
 
     Debates and their cost are your usage of the stretch (by default the current window), unless
     you give them. Nothing is stored; the formula and every figure that went in are in the answer.
     """
+    body = body or RoiIn()
     answer = await service.compare(
         principal.organization,
         body.to_effort(),
@@ -78,7 +83,7 @@ async def calculate_roi(body: RoiIn, service: Returns, principal: Reader) -> Roi
         until=answer.until,
         debates=answer.period.debates,
         usage_cost_usd=answer.period.usage_cost,
-        subscription_cost_usd=answer.period.subscription_cost,
+        subscription_cost_usd=short(answer.period.subscription_cost),
         unpriced_events=answer.unpriced_events,
         people_per_decision=body.people_per_decision,
         hours_per_decision=body.hours_per_decision,

@@ -99,3 +99,16 @@ async def test_a_code_that_stripe_cannot_be_told_of_is_no_dead_end(shop: Shop) -
     assert (await call(owner, "POST", "checkout", body)).status_code == 503
     assert (await call(owner, "POST", "checkout", body)).status_code == 201
     assert len(shop.account.find("coupon")) == 1
+
+
+async def test_a_code_typed_on_the_page_is_used_here_too(shop: Shop) -> None:
+    code = await make(shop, max_uses=1)
+    await shop.service.drain()  # Stripe is told
+    owner = await an_owner(shop.service)
+    page = await checkout(owner)
+    await shop.account.click(page["url"], "apply", code=code)
+    await shop.account.click(page["url"])
+    await shop.deliver()
+    assert await uses(shop) == [(code, 1, ["active"])]
+    again = await call(owner, "POST", "promo-codes/apply", {"code": code, "checkout_id": "x"})
+    assert (again.status_code, again.json()["code"]) == (422, "promo_code_used_up")

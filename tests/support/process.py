@@ -95,7 +95,7 @@ class Process:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(30)
-            self._close_pipe()
+        self._close_pipe()  # also of one that has ended by itself
 
     def _close_pipe(self) -> None:
         if self._process is not None and self._process.stdin is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from app.audit.service import AuditLog
 from app.discounts import domain
 from app.discounts.domain import Channel, Quote, RedemptionState
@@ -16,6 +18,8 @@ from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.money import Money
 from app.kernel.pages import Page, PageRequest
+
+log = structlog.get_logger(__name__)
 
 HELD_AT_MOST = timedelta(hours=48)
 """Twice as long as Stripe's payment page is open."""
@@ -107,6 +111,29 @@ class Redeeming:
                     # Paid with it all the same; who comes next finds it used up.
                     continue
                 row.state = RedemptionState.ACTIVE.value
+
+    async def note_typed(
+        self, organization_id: OrganizationId, stripe_promotion_code_id: str, cause: str
+    ) -> None:
+        """A code of ours was typed on Stripe's page and taken off there; once for its cause.
+
+        Stripe has its own count of uses and cannot know of ours: one too many is logged, because
+        the customer was billed less already.
+        """
+        async with self._work.begin(organization_id):
+            found = await self._codes.find_told_as(stripe_promotion_code_id)
+            if found is None:
+                return
+            code = await self._codes.claim(found.id)
+            if await self._redemptions.find(organization_id, code.id, cause) is not None:
+                return
+            if not await self._codes.count_use(code.id):
+                log.warning("discounts.used_once_too_often", code=code.code, cause=cause)
+                return
+            wish = Wish(code.code, cause, "stripe", channel=Channel.STRIPE)
+            await self._redemptions.add(
+                self._new(organization_id, code, wish, RedemptionState.ACTIVE)
+            )
 
     async def release(self, organization_id: OrganizationId, cause: str) -> None:
         """The purchase came to nothing: its use comes back. Repeating is fine."""

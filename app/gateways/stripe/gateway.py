@@ -72,6 +72,8 @@ class StripeCheckout:
     expires_at: datetime
     metadata: Mapping[str, str]
     livemode: bool
+    promotion_code_id: str | None = None
+    """The code that was applied, by us or by whoever typed it on the page."""
 
     @property
     def is_open(self) -> bool:

@@ -56,6 +56,9 @@ def checkout(data: Json) -> StripeCheckout:
         expires_at=_required_instant(data["expires_at"]),
         metadata=_metadata(data),
         livemode=bool(data.get("livemode")),
+        promotion_code_id=next(
+            (_id(one.get("promotion_code")) for one in data.get("discounts") or ()), None
+        ),
     )
 
 

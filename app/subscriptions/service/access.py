@@ -14,7 +14,15 @@ from app.kernel.clock import Clock
 from app.kernel.entitlements import Entitlements
 from app.kernel.ids import OrganizationId
 from app.organizations.service import OrganizationService
-from app.subscriptions.domain import Decision, Failure, Held, decide, first_failure, grace_until
+from app.subscriptions.domain import (
+    ENDED,
+    Decision,
+    Failure,
+    Held,
+    decide,
+    first_failure,
+    grace_until,
+)
 from app.subscriptions.events import DuplicateSubscription, TrialEnding
 from app.subscriptions.models import ManualPlan, Subscription
 from app.subscriptions.repository import ManualPlanRepository, SubscriptionRepository
@@ -82,7 +90,9 @@ class AccessReview:
         # Each is set once: a value in passing would be written by the next query.
         seen_at = None if row.awaits_first_payment else row.past_due_seen_at
         row.first_failed_at = first_failure(owed, seen_at)
-        row.pay_url = row.open_invoice_url or next((o.pay_url for o in owed if o.pay_url), None)
+        owing_url = row.open_invoice_url or next((o.pay_url for o in owed if o.pay_url), None)
+        # To pay for a subscription that has ended would bring nothing back.
+        row.pay_url = None if row.status in ENDED else owing_url
 
     def _flag(
         self, organization_id: OrganizationId, row: Subscription, *, is_duplicate: bool

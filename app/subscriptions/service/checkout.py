@@ -100,8 +100,12 @@ class CheckoutService:
             if has_failed:
                 await self._attempts.note_failure(organization_id, session.id)
             attempt = await self._attempts.find_by_session(organization_id, session.id)
-            if attempt is not None:
-                await self._settle_code(organization_id, attempt, session.status)
+            if attempt is None:
+                return
+            await self._settle_code(organization_id, attempt, session.status)
+            typed = session.promotion_code_id
+            if attempt.promo_code is None and typed is not None and session.is_complete:
+                await self._promotions.note_typed(organization_id, attempt.id, typed)
 
     async def close_page(self, organization_id: OrganizationId) -> None:
         """Close the open page of an organization that has a subscription; it must not be paid."""

@@ -80,6 +80,12 @@ class PagePromotions:
         """The page was paid. Joins the caller's unit; repeating is fine."""
         await self._redeeming.settle(organization_id, _cause(attempt_id))
 
+    async def note_typed(
+        self, organization_id: OrganizationId, attempt_id: UUID, promotion_code_id: str
+    ) -> None:
+        """The page was paid with a code that was typed there. As `settle`."""
+        await self._redeeming.note_typed(organization_id, promotion_code_id, _cause(attempt_id))
+
     async def release(self, organization_id: OrganizationId, attempt_id: UUID) -> None:
         """The page came to nothing. Joins the caller's unit; repeating is fine."""
         await self._redeeming.release(organization_id, _cause(attempt_id))

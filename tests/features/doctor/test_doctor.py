@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import URL, text
-from typer.testing import CliRunner
 
-from app.cli.commands import commands
 from app.discounts.domain import Terms
 from app.discounts.service.codes import PromoCodeService
 from app.doctor.checks import CHECKS
 from app.doctor.domain import Check, CheckState
 from app.doctor.queries import DoctorQueries
 from app.doctor.service import Doctor
+from app.infra.db.engine import asyncpg_arguments
 from app.kernel.clock import ManualClock
 from app.kernel.ids import new_id
 from app.usage.kept import hours_kept_from
@@ -34,6 +38,7 @@ from tests.support.service import Service
 from tests.support.staying import staying_signed_in
 from tests.support.stripe_account import Shop, a_shop
 
+ROOT = Path(__file__).resolve().parents[3]
 DOCTOR = "/api/v1/admin/doctor"
 BY_NAME = {check.name: check for check in CHECKS}
 
@@ -202,11 +207,23 @@ async def test_a_check_cannot_write(shop: Shop) -> None:
         await doctor.examine()
 
 
-def test_the_command_says_so_with_its_exit_code(
-    postgres: URL, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, fresh_url: URL
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", fresh_url.render_as_string(hide_password=False))
-    monkeypatch.setenv("ARAGORA_DATA_DIR", str(tmp_path))
-    outcome = CliRunner().invoke(commands, ["doctor"])
-    assert outcome.exit_code == 0, outcome.output
-    assert f"{len(CHECKS)} checks, 0 not all right." in outcome.output
+async def test_the_command_says_so_with_its_exit_code(fresh_url: URL, tmp_path: Path) -> None:
+    assert visit(fresh_url, tmp_path) == (0, f"{len(CHECKS)} checks, 0 not all right.")
+    connection = await asyncpg.connect(**asyncpg_arguments(fresh_url))
+    await connection.execute(FAULTS["jobs.none_failed"][0])
+    await connection.close()
+    assert visit(fresh_url, tmp_path) == (1, f"{len(CHECKS)} checks, 1 not all right.")
+
+
+def visit(url: URL, directory: Path) -> tuple[int, str]:
+    """The command's exit code and its last line; a process of its own, as it sets up logging."""
+    told = {"DATABASE_URL": url.render_as_string(hide_password=False)}
+    outcome = subprocess.run(
+        [sys.executable, "-m", "app.cli", "doctor"],
+        cwd=ROOT,
+        env={**os.environ, **told, "ARAGORA_DATA_DIR": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return outcome.returncode, outcome.stdout.splitlines()[-1]

@@ -36,6 +36,7 @@ CONTEXT: dict[str, Any] = {
     "next_attempt": "2026-11-24 09:00 UTC",
     "grace_until": "2026-12-01 09:00 UTC",
     "ended_at": "2026-12-01 09:00 UTC",
+    "has_ended": False,
     "trial_end": "2026-12-01 09:00 UTC",
     "ends": False,
     "interval": "month",

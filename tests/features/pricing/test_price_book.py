@@ -191,7 +191,9 @@ async def test_markups_are_dated_audited_and_counted_once(service: Service) -> N
     async with service.work.begin(ours) as session:
         entries = (
             await session.scalars(
-                select(AuditEntry).where(AuditEntry.action == "prices.markup_added")
+                select(AuditEntry)
+                .where(AuditEntry.action == "prices.markup_added")
+                .order_by(AuditEntry.id)
             )
         ).all()
     mine = [entry.after for entry in entries if entry.organization_id == ours]

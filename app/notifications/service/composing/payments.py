@@ -43,7 +43,7 @@ class PaymentLetters:
 
     async def payment_failed(self, told: Told) -> Mapping[str, object] | None:
         facts, view = told.facts, await self._view(told)
-        if await self._is_settled(told, view):
+        if view.status in ENDED or await self._is_settled(told, view):
             return None
         next_attempt_at = facts["next_attempt_at"]
         return {
@@ -57,7 +57,7 @@ class PaymentLetters:
 
     async def payment_action_required(self, told: Told) -> Mapping[str, object] | None:
         view = await self._view(told)
-        if await self._is_settled(told, view):
+        if view.status in ENDED or await self._is_settled(told, view):
             return None
         return {"pay_url": told.facts["pay_url"] or view.pay_url}
 
@@ -77,7 +77,12 @@ class PaymentLetters:
         if view.status in _GOES_WELL:
             return None
         ended_at = instant(instant_of(told.facts["ended_at"]))
-        return {"plan": view.plan, "ended_at": ended_at, "pay_url": view.pay_url}
+        return {
+            "plan": view.plan,
+            "ended_at": ended_at,
+            "has_ended": view.status in ENDED,
+            "pay_url": view.pay_url,
+        }
 
     async def trial_ending(self, told: Told) -> Mapping[str, object] | None:
         view = await self._view(told)
