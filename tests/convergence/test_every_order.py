@@ -13,13 +13,13 @@ import pytest
 from tests.convergence.listening import Listener
 from tests.convergence.stories import STORIES, Story
 from tests.convergence.walks import End, Hearing
+from tests.support.long import EVERYTHING
 
 SEED = int(os.environ.get("CONVERGENCE_SEED", "20261121"))
-EVERYTHING = "CONVERGENCE_FULL" in os.environ
-"""Every order of up to seven events and more of the rest, which takes minutes (`make slow`)."""
 ALL_ORDERS_UP_TO = 7
-ORDERS = 150
-ENTANGLED = 1_500 if EVERYTHING else 250
+"""Of these `make slow` hears all orders, and more of the rest; that takes minutes."""
+ORDERS = 150 if EVERYTHING else 60
+ENTANGLED = 1_500 if EVERYTHING else 80
 """Both per story."""
 
 

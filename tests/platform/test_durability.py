@@ -22,6 +22,7 @@ from app.infra.db.migrate import upgrade
 from app.infra.postgres.embedded import EmbeddedPostgres
 from app.kernel.clock import SystemClock
 from tests.support.load import Load, reconcile
+from tests.support.long import LONG
 from tests.support.process import Process
 from tests.support.sign_up import sign_up
 
@@ -142,7 +143,7 @@ async def test_asked_to_stop_it_answers_whatever_was_sent(fresh_url: URL, tmp_pa
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seconds", [5, 30])
+@pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=LONG)])
 async def test_postgres_stands_still(database: Database, tmp_path: Path, seconds: int) -> None:
     """Nothing is lost, too much is refused, and waiting costs little memory."""
     with Process(database.url, tmp_path) as process:

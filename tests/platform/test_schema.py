@@ -20,11 +20,12 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy import URL
 
 from app.main import create_app
+from tests.support.long import EVERYTHING
 from tests.support.openapi import operations
 from tests.support.process import Process
 from tests.support.service import settings_for
 
-EXAMPLES = 12
+EXAMPLES = 12 if EVERYTHING else 6
 
 
 def no_server_error(context: CheckContext, response: Any, case: Any) -> bool | None:

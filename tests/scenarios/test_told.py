@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.jobs import handlers
 from app.webhooks.service.inbox import StripeInbox
 from tests.factories.people import Owner
-from tests.factories.subscriptions import subscribed
+from tests.factories.subscriptions import subscribed, subscription
 from tests.support.stripe_account import Shop
 
 
@@ -60,3 +60,19 @@ async def test_a_month_that_fails_ends_and_is_paid(shop: Shop) -> None:
     await everything_again(shop)
     assert told(shop, owner)[len(seen) :] == after
     assert sorted(after) == ["receipt for 299.00 USD", "the payment has come in, thank you"]
+
+
+async def test_nobody_is_asked_to_pay_for_what_has_ended(shop: Shop) -> None:
+    """Stripe gives up before the grace is over: to pay the invoice would bring nothing back."""
+    await shop.account.control("settings", payment_retry_days=[1, 1], after_retries="cancel")
+    owner = await subscribed(shop)
+    await shop.decline_from_now_on()
+    await shop.advance(days=30, hours=2)
+    assert (await subscription(owner))["pay_url"] is not None
+    for _ in range(4):
+        await a_day_passes(shop)
+    held = await subscription(owner)
+    assert (held["status"], held["tier"], held["pay_url"]) == ("canceled", "free", None)
+    (over,) = [mail for mail in shop.service.mail.to(owner.email) if "free limits" in mail.subject]
+    assert "subscribe anew" in over.text
+    assert "Pay it" not in over.text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -120,6 +121,9 @@ def internal_problem() -> Response:
     return problem(500, "internal_error", "An unexpected error occurred.")
 
 
+_CONNECTING = "asyncpg.connect_utils"
+
+
 def is_database_loss(error: BaseException) -> bool:
     """Whether *error* means that Postgres is away, rather than that a statement was wrong."""
     # A server that stands still is no error of the driver: connecting merely takes too long.
@@ -127,6 +131,8 @@ def is_database_loss(error: BaseException) -> bool:
         return True
     if isinstance(error, asyncpg.CannotConnectNowError):
         return True
+    if isinstance(error, FileNotFoundError):
+        return _was_connecting(error)
     if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
         return True
     if isinstance(error, asyncpg.TooManyConnectionsError | asyncpg.AdminShutdownError):
@@ -142,6 +148,12 @@ def is_database_loss(error: BaseException) -> bool:
             or (cause is not None and is_database_loss(cause))
         )
     return False
+
+
+def _was_connecting(error: FileNotFoundError) -> bool:
+    """Whether the file that is missing is the socket of a Postgres on its way down or up."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == _CONNECTING for frame, _ in frames)
 
 
 def install_problem_handlers(app: FastAPI) -> None:

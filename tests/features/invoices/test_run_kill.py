@@ -20,6 +20,7 @@ from tests.conftest import START
 from tests.factories.billing import spend
 from tests.factories.people import an_owner
 from tests.support import database
+from tests.support.long import LONG
 from tests.support.process import ROOT
 from tests.support.service import running
 
@@ -125,7 +126,9 @@ EXPECTED_TOTAL = sum(500_000 + 3 * number for number in range(1, ORGANIZATIONS +
 NUMBERS = [f"INV-2026-{number:06}" for number in range(1, ORGANIZATIONS + 1)]
 
 
-@pytest.mark.parametrize("killed_after", [1, 5, 12, 25, 39])
+@pytest.mark.parametrize(
+    "killed_after", [1, 12, *(pytest.param(number, marks=LONG) for number in (5, 25, 39))]
+)
 async def test_a_run_that_is_killed_is_taken_up_by_the_next(month: URL, killed_after: int) -> None:
     async with a_copy(month) as url:
         runner = Runner(url)
