@@ -18,8 +18,8 @@ from tests.support.long import EVERYTHING
 SEED = int(os.environ.get("CONVERGENCE_SEED", "20261121"))
 ALL_ORDERS_UP_TO = 7
 """Of these `make slow` hears all orders, and more of the rest; that takes minutes."""
-ORDERS = 150 if EVERYTHING else 60
-ENTANGLED = 1_500 if EVERYTHING else 80
+ORDERS = 150 if EVERYTHING else 30
+ENTANGLED = 1_500 if EVERYTHING else 40
 """Both per story."""
 
 
