@@ -22,7 +22,7 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.jobs.queue import JobQueue
 from app.kernel.clock import ManualClock
 from app.kernel.ids import new_id
-from tests.support import database
+from tests.support import database, summary
 from tests.support.service import Service, running
 
 SHARED = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[2] / "shared"))
@@ -106,3 +106,10 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """An anonymous HTTP client."""
     async with service.client() as anonymous:
         yield anonymous
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Workers' output is not shown; what tests have to say travels with their reports."""
+    stats = terminalreporter.stats
+    for line in summary.lines([*stats.get("passed", []), *stats.get("failed", [])]):
+        terminalreporter.write_line(line)

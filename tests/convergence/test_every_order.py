@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.convergence.listening import Listener
 from tests.convergence.stories import STORIES, Story
 from tests.convergence.walks import End, Hearing
 from tests.support.long import EVERYTHING
+from tests.support.summary import HEARD, SUMMARY
 
 SEED = int(os.environ.get("CONVERGENCE_SEED", "20261121"))
 ALL_ORDERS_UP_TO = 7
@@ -34,7 +36,9 @@ def _check(story: Story, hearing: Hearing, expected: End, found: End, how: str) 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-async def test_every_order_ends_alike(story: Story, listener: Listener) -> None:
+async def test_every_order_ends_alike(
+    story: Story, listener: Listener, record_property: Callable[[str, object], None]
+) -> None:
     began = time.monotonic()
     chance = random.Random(f"{SEED} {story.name}")
     count: Counter[str] = Counter()
@@ -62,9 +66,11 @@ async def test_every_order_ends_alike(story: Story, listener: Listener) -> None:
                 assert hearing.essence(again.state) == hearing.essence(found.state), seed
                 assert not again.announced, (seed, again.announced)
         graph = hearing.graph
-    print(
-        f"\n{story.name}: {len(hearing.events)} events, {dict(count)}, {len(graph.states)} states,"
-        f" {graph.made} steps on Postgres, {time.monotonic() - began:.1f} s, seed {SEED}"
+    record_property(HEARD, count.total())
+    record_property(
+        SUMMARY,
+        f"{story.name}: {len(hearing.events)} events, {dict(count)}, {len(graph.states)} states,"
+        f" {graph.made} steps on Postgres, {time.monotonic() - began:.1f} s, seed {SEED}",
     )
 
 
