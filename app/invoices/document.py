@@ -175,8 +175,8 @@ def as_shown(document: InvoiceDocument) -> Shown:
     currency = document.total.currency.upper()
     paid = document.status == "paid"
     return {
-        "title": _clean(f"{labels.invoice} {document.number}"),
-        "number": _clean(document.number),
+        "title": clean(f"{labels.invoice} {document.number}"),
+        "number": clean(document.number),
         "status": document.status,
         "labels": {
             "invoice": labels.invoice,
@@ -188,15 +188,15 @@ def as_shown(document: InvoiceDocument) -> Shown:
             "amount": f"{labels.amount} ({currency})",
             "page": labels.page,
         },
-        "seller": _party(document.seller, labels),
-        "customer": _party(document.customer, labels),
+        "seller": shown_party(document.seller, labels),
+        "customer": shown_party(document.customer, labels),
         "facts": _facts(document, currency),
         "headline": labels.headline(document.status),
         "headline_amount": money_text(document.amount_paid if paid else document.amount_due),
         "lines": [_line(line) for line in document.lines],
         "totals": _totals(document),
-        "notes": [_clean(note) for note in document.notes],
-        "footer": _footer(document, labels),
+        "notes": [clean(note) for note in document.notes],
+        "footer": footer_of(document.seller, labels),
     }
 
 
@@ -227,39 +227,39 @@ def _facts(document: InvoiceDocument, currency: str) -> list[Labelled]:
         (labels.paid, _optional_date(document.paid_at)),
         (labels.period, period_text(document.period) if document.period else None),
         (labels.currency, currency),
-        (labels.reference, _clean(document.reference) if document.reference else None),
+        (labels.reference, clean(document.reference) if document.reference else None),
     )
     return [{"label": label, "value": value} for label, value in given if value is not None]
 
 
 def _totals(document: InvoiceDocument) -> list[Total]:
     labels = document.labels
-    rows: list[Total] = [_total(labels.subtotal, document.subtotal)]
+    rows: list[Total] = [total_row(labels.subtotal, document.subtotal)]
     if document.discounts:
-        rows += [_total(_clean(one.label), -one.amount) for one in document.discounts]
+        rows += [total_row(clean(one.label), -one.amount) for one in document.discounts]
     elif document.discount:
-        rows.append(_total(labels.discount, -document.discount))
+        rows.append(total_row(labels.discount, -document.discount))
     if document.taxes:
-        rows += [_total(_clean(one.label), one.amount) for one in document.taxes]
+        rows += [total_row(clean(one.label), one.amount) for one in document.taxes]
     elif document.tax is not None:
-        rows.append(_total(labels.tax, document.tax))
-    rows.append(_total(labels.total, document.total, strong=True))
+        rows.append(total_row(labels.tax, document.tax))
+    rows.append(total_row(labels.total, document.total, strong=True))
     if document.balance:
-        rows.append(_total(labels.balance, document.balance))
+        rows.append(total_row(labels.balance, document.balance))
     if document.credit:
-        rows.append(_total(labels.credit, -document.credit))
-    rows.append(_total(labels.amount_paid, document.amount_paid))
-    rows.append(_total(labels.amount_due, document.amount_due, strong=True))
+        rows.append(total_row(labels.credit, -document.credit))
+    rows.append(total_row(labels.amount_paid, document.amount_paid))
+    rows.append(total_row(labels.amount_due, document.amount_due, strong=True))
     return rows
 
 
-def _total(label: str, amount: Money, *, strong: bool = False) -> Total:
+def total_row(label: str, amount: Money, *, strong: bool = False) -> Total:
     return {"label": label, "amount": money_text(amount), "strong": strong}
 
 
 def _line(line: DocumentLine) -> Line:
     return {
-        "description": _clean(line.description),
+        "description": clean(line.description),
         "period": period_text(line.period) if line.period else "",
         "quantity": f"{line.quantity:,f}" if line.quantity is not None else "",
         "unit_price": f"{line.unit_price:,f}" if line.unit_price is not None else "",
@@ -267,17 +267,18 @@ def _line(line: DocumentLine) -> Line:
     }
 
 
-def _party(party: Party, labels: Labels) -> ShownParty:
-    details = [_clean(part) for part in party.address if part.strip()]
+def shown_party(party: Party, labels: Labels) -> ShownParty:
+    details = [clean(part) for part in party.address if part.strip()]
     if party.email:
-        details.append(_clean(party.email))
+        details.append(clean(party.email))
     if party.tax_id:
-        details.append(_clean(f"{labels.tax_id} {party.tax_id}"))
-    return {"name": _clean(party.name), "details": details}
+        details.append(clean(f"{labels.tax_id} {party.tax_id}"))
+    return {"name": clean(party.name), "details": details}
 
 
-def _footer(document: InvoiceDocument, labels: Labels) -> str:
-    seller = _party(document.seller, labels)
+def footer_of(party: Party, labels: Labels) -> str:
+    """The seller in one line."""
+    seller = shown_party(party, labels)
     return " · ".join([seller["name"], *seller["details"]])
 
 
@@ -285,7 +286,7 @@ def _optional_date(instant: datetime | None) -> str | None:
     return date_text(instant) if instant is not None else None
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without control characters, which neither a PDF nor a page can show."""
     kept = (
         " " if letter in _DIRECTIONS or unicodedata.category(letter) in {"Cc", "Cs"} else letter

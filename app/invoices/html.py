@@ -1,9 +1,10 @@
-"""The invoice as one self-contained page that prints well."""
+"""Documents as self-contained pages that print well."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,7 +13,6 @@ from markupsafe import Markup
 from app.invoices.document import InvoiceDocument, as_shown
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "invoice.css").read_text()
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
@@ -21,16 +21,28 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 
-CONTENT_POLICY = (
-    "default-src 'none'; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""What the page may do: wear its own style sheet, and nothing else."""
 
+class Pages:
+    """Makes pages; every string of the data is escaped."""
 
-def render_html(document: InvoiceDocument) -> str:
-    """The page. Every name is escaped; the figures are those of the PDF."""
-    template = _ENVIRONMENT.get_template("invoice.html")
-    # The style sheet is ours and must stay byte for byte what the policy's hash says.
-    return template.render(d=as_shown(document), style=Markup(_STYLE))  # noqa: S704
+    def __init__(self) -> None:
+        self._style = (_TEMPLATES / "document.css").read_text()
+        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
+        self.content_policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        """What a page may do: wear its own style sheet, and nothing else."""
+
+    def render(self, template: str, data: Mapping[str, object]) -> str:
+        """The page of a template in templates/, which extends base.html and sees *data* as `d`.
+
+        base.html wants `title`, `number`, `seller`, `notes` and `footer`.
+        """
+        # The style sheet is ours and must stay byte for byte what the policy's hash says.
+        style = Markup(self._style)  # noqa: S704
+        return _ENVIRONMENT.get_template(template).render(d=data, style=style)
+
+    def invoice(self, document: InvoiceDocument) -> str:
+        """The page of an invoice; its figures are those of the PDF."""
+        return self.render("invoice.html", as_shown(document))

@@ -1,11 +1,13 @@
-"""The invoice as a PDF: tagged, archivable (PDF/A-3b), the same bytes for the same invoice."""
+"""Documents as PDFs: tagged, archivable (PDF/A-3b), the same bytes for the same document."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 
 import structlog
@@ -16,34 +18,53 @@ from app.invoices.document import InvoiceDocument, as_shown
 
 log = structlog.get_logger(__name__)
 
-_SOURCE = (Path(__file__).parent / "templates" / "invoice.typ").read_bytes()
+_TEMPLATES = Path(__file__).parent / "templates"
 _PRINTERS = 2
 
 
-def render_pdf(document: InvoiceDocument) -> bytes:
-    """The PDF, archivable and accessible where our fonts know every letter.
+def print_pdf(template: str, data: Mapping[str, object], timestamp: datetime) -> bytes:
+    """The PDF of a template in templates/, which finds *data* as `d` of common.typ.
 
-    They cover Latin, Greek, Cyrillic, Hebrew, Arabic, Chinese, Japanese and Korean. Other scripts
-    are set in the machine's fonts as a plain PDF, because an archivable one must not contain a
-    letter that cannot be drawn.
+    Archivable and accessible where our fonts know every letter: they cover Latin, Greek,
+    Cyrillic, Hebrew, Arabic, Chinese, Japanese and Korean. Other scripts are set in the machine's
+    fonts as a plain PDF, because an archivable one must not contain a letter that cannot be
+    drawn. *timestamp* is a moment of the document, not of the printing: the bytes stay the same.
     """
+    files = {
+        "main.typ": _source(template),
+        "common.typ": _source("common.typ"),
+        "data.json": json.dumps(data, ensure_ascii=False).encode(),
+    }
     try:
-        return _compile(document, archivable=True)
+        return _compile(files, timestamp, archivable=True)
     except typst.TypstError as error:
-        log.info("invoices.pdf_not_archivable", number=document.number, reason=error.message)
-        return _compile(document, archivable=False)
+        log.info("invoices.pdf_not_archivable", title=data["title"], reason=error.message)
+        return _compile(files, timestamp, archivable=False)
 
 
-def _compile(document: InvoiceDocument, *, archivable: bool) -> bytes:
-    printed: bytes = typst.compile(
-        _SOURCE,
-        sys_inputs={"data": json.dumps(as_shown(document), ensure_ascii=False)},
+def render_pdf(document: InvoiceDocument) -> bytes:
+    """The PDF of an invoice."""
+    return print_pdf("invoice.typ", as_shown(document), moment_of(document))
+
+
+def moment_of(document: InvoiceDocument) -> datetime:
+    return document.issued_at or document.created_at
+
+
+def _compile(files: dict[str, bytes], timestamp: datetime, *, archivable: bool) -> bytes:
+    # The library takes files by name; its stubs do not know.
+    printed: bytes = typst.compile(  # type: ignore[call-overload]
+        files,
         font_paths=_fonts(with_machines=not archivable),
         pdf_standards=["a-3b", "ua-1"] if archivable else None,
-        # A moment of the invoice, not of the printing: the bytes stay the same.
-        timestamp=int((document.issued_at or document.created_at).timestamp()),
+        timestamp=int(timestamp.timestamp()),
     )
     return printed
+
+
+@lru_cache
+def _source(template: str) -> bytes:
+    return (_TEMPLATES / template).read_bytes()
 
 
 @lru_cache
@@ -67,9 +88,15 @@ class Press:
             self._printers.shutdown(wait=False, cancel_futures=True)
             self._printers = None
 
-    async def print(self, document: InvoiceDocument) -> bytes:
-        """Raises `RuntimeError` outside `open` and `close`."""
+    async def print(self, template: str, data: Mapping[str, object], timestamp: datetime) -> bytes:
+        """As `print_pdf`. Raises `RuntimeError` outside `open` and `close`."""
         if self._printers is None:
             raise RuntimeError("the press is closed")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._printers, render_pdf, document)
+        return await loop.run_in_executor(
+            self._printers, partial(print_pdf, template, data, timestamp)
+        )
+
+    async def invoice(self, document: InvoiceDocument) -> bytes:
+        """The PDF of an invoice."""
+        return await self.print("invoice.typ", as_shown(document), moment_of(document))

@@ -11,6 +11,7 @@ from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.invoices.document import Party
 from app.invoices.domain import CreditLedger, DiscountBook, NoCredits, NoDiscounts
+from app.invoices.html import Pages
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
 from app.invoices.repository.collections import CollectionRepository
@@ -46,10 +47,10 @@ def register(services: Services) -> None:
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     settings, organizations = services[Settings], services[OrganizationService]
     invoices = InvoiceRepository(work)
-    press = Press()
+    press, pages = services.add(Press, Press()), services.add(Pages, Pages())
     services[Lifecycle].add(press.open, press.close)
     seller = seller_of(settings)
-    services.add(InvoiceService, InvoiceService(work, invoices, press))
+    services.add(InvoiceService, InvoiceService(work, invoices, press, pages))
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))
     services.add(
         BillingDetailsService,

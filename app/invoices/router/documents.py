@@ -12,7 +12,7 @@ from app.infra.http.provide import Services, provide
 from app.infra.http.schemas import PageOut, Paging
 from app.infra.settings import Settings
 from app.invoices.domain import Invoice, InvoiceStatus
-from app.invoices.html import CONTENT_POLICY
+from app.invoices.html import Pages
 from app.invoices.schemas import InvoiceIdOnWire, InvoiceOut
 from app.invoices.service.reading import InvoiceService
 from app.kernel.ids import encode_id
@@ -66,12 +66,15 @@ async def get_invoice_pdf(
     responses={200: {"content": {"text/html": {}}}},
 )
 async def get_invoice_html(
-    principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
+    principal: Reader,
+    invoices: Invoices,
+    pages: Annotated[Pages, provide(Pages)],
+    invoice_id: InvoiceIdOnWire,
 ) -> Response:
     """The invoice as a page that prints well, with the same figures as the PDF."""
     page = await invoices.print_html(principal.organization, invoice_id)
     return Response(
-        page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_POLICY}
+        page, media_type="text/html", headers={"Content-Security-Policy": pages.content_policy}
     )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import DocumentLine, InvoiceDocument, NamedAmount
 from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, Named
-from app.invoices.html import render_html
+from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.table import render_csv
@@ -30,10 +30,13 @@ class Printed:
 class InvoiceService:
     """What a customer may see of their invoices, of either origin."""
 
-    def __init__(self, work: UnitOfWork, invoices: InvoiceRepository, press: Press) -> None:
+    def __init__(
+        self, work: UnitOfWork, invoices: InvoiceRepository, press: Press, pages: Pages
+    ) -> None:
         self._work = work
         self._invoices = invoices
         self._press = press
+        self._pages = pages
 
     async def get(self, organization_id: OrganizationId, invoice_id: UUID) -> Invoice:
         """Raises `InvoiceNotFound`, also for another organization's."""
@@ -66,10 +69,10 @@ class InvoiceService:
 
     async def print_pdf(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
         document = document_of(await self.get(organization_id, invoice_id))
-        return Printed(document.number, await self._press.print(document))
+        return Printed(document.number, await self._press.invoice(document))
 
     async def print_html(self, organization_id: OrganizationId, invoice_id: UUID) -> str:
-        return render_html(document_of(await self.get(organization_id, invoice_id)))
+        return self._pages.invoice(document_of(await self.get(organization_id, invoice_id)))
 
     async def print_csv(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
         document = document_of(await self.get(organization_id, invoice_id))

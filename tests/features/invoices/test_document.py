@@ -17,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.invoices.document import DocumentLine, as_shown, figure_text, money_text
-from app.invoices.html import CONTENT_POLICY, render_html
+from app.invoices.html import Pages
 from app.invoices.pdf import Press, render_pdf
 from app.invoices.table import render_csv
 from app.kernel.money import Currency, Money
 from tests.factories.invoices import a_document
+
+PAGES = Pages()
 
 HOSTILE = [
     '#set page(fill: red) #include "/etc/passwd"',
@@ -137,7 +139,7 @@ def test_the_page_and_the_pdf_show_the_same_figures(
         amount_due=total,
     )
     document = replace(document, lines=lines)
-    pdf, page = pdf_text(render_pdf(document)), TextOf(render_html(document)).text
+    pdf, page = pdf_text(render_pdf(document)), TextOf(PAGES.invoice(document)).text
     shown = as_shown(document)
     for figure in [line["amount"] for line in shown["lines"]] + [
         row["amount"] for row in shown["totals"]
@@ -156,7 +158,7 @@ def _without_pages(text: str) -> str:
 def test_no_name_is_markup(name: str) -> None:
     document = a_document(name, notes=(name,), reference=name)
     assert squeezed(name) in pdf_text(render_pdf(document))
-    page = TextOf(render_html(document))
+    page = TextOf(PAGES.invoice(document))
     assert squeezed(name) in page.text
     assert page.tags.isdisjoint({"script", "img", "label"})
 
@@ -183,7 +185,7 @@ def test_names_of_many_scripts_are_archivable(name: str) -> None:
 def test_a_letter_without_a_font_still_gives_a_document(name: str) -> None:
     document = a_document(name)
     assert "USD 299.00" in pdf_text(render_pdf(document))
-    assert name in TextOf(render_html(document)).text
+    assert name in TextOf(PAGES.invoice(document)).text
 
 
 def test_a_name_turns_no_direction_and_hides_no_control() -> None:
@@ -230,7 +232,7 @@ async def test_the_loop_goes_on_while_a_long_invoice_is_printed() -> None:
     await press.open()
     render_pdf(a_document())
     longest = 0.0
-    printing = asyncio.create_task(press.print(a_document(lines=600)))
+    printing = asyncio.create_task(press.invoice(a_document(lines=600)))
     started_at = last = time.perf_counter()
     while not printing.done():
         await asyncio.sleep(0.001)
@@ -258,8 +260,8 @@ def test_money_has_the_decimals_of_its_currency(minor: int, currency: str, shown
 
 
 def test_the_page_wears_only_its_own_style() -> None:
-    page = render_html(a_document())
-    assert "'sha256-" in CONTENT_POLICY
+    page = PAGES.invoice(a_document())
+    assert "'sha256-" in PAGES.content_policy
     assert " style=" not in page
     assert "<script" not in page
     assert "http" not in page

@@ -21,6 +21,7 @@ from app.invoices.document import Party
 from app.invoices.domain import Invoice, InvoiceStatus, Progress
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.events import InvoiceIssued, InvoicePaid
+from app.invoices.html import Pages
 from app.invoices.models import Invoice as InvoiceRow
 from app.invoices.models import InvoiceLine as LineRow
 from app.invoices.numbering import InvoiceNumbers
@@ -49,7 +50,7 @@ class Mirror:
         self.facts: list[Fact] = []
         self.work = UnitOfWork(sessions, JobQueue(clock), followers=self._heard)
         self._rows = InvoiceRepository(self.work)
-        self._reading = InvoiceService(self.work, self._rows, Press())
+        self._reading = InvoiceService(self.work, self._rows, Press(), Pages())
         self.organizations = service.services[OrganizationService]
         self._clock = clock
         self._collecting = service.services[InvoiceCollecting]
@@ -251,7 +252,7 @@ async def test_one_stripe_id_in_two_organizations_is_two_rows(
     await mirror.record(organization_id, told)
     await mirror.record(other, told)
     (mine,) = await mirror.all(organization_id)
-    reading = InvoiceService(mirror.work, InvoiceRepository(mirror.work), Press())
+    reading = InvoiceService(mirror.work, InvoiceRepository(mirror.work), Press(), Pages())
     with pytest.raises(InvoiceNotFound):
         await reading.get(other, mine.id)
 
