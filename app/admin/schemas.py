@@ -42,7 +42,7 @@ class CountedPageOut(BaseModel, Generic[T]):
         )
 
 
-class TierOut(OutputModel):
+class PlanCountOut(OutputModel):
     """One tier: organizations on it, subscriptions sold of it, revenue a month in minor units."""
 
     count: int
@@ -60,7 +60,7 @@ class BillingStatsOut(OutputModel):
     monthly_revenue: int
     currency: str
     revenue_by_currency: dict[str, int]
-    tier_breakdown: dict[str, TierOut]
+    tier_breakdown: dict[str, PlanCountOut]
 
     @classmethod
     def from_domain(cls, stats: domain.BillingStats) -> BillingStatsOut:
@@ -72,7 +72,7 @@ class BillingStatsOut(OutputModel):
             currency=stats.currency,
             revenue_by_currency=stats.revenue_by_currency,
             tier_breakdown={
-                name: TierOut.model_validate(tier) for name, tier in stats.tiers.items()
+                name: PlanCountOut.model_validate(tier) for name, tier in stats.tiers.items()
             },
         )
 

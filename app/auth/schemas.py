@@ -63,7 +63,7 @@ class SwitchIn(InputModel):
     organization_id: OrganizationId
 
 
-class ReasonIn(InputModel):
+class RevocationReasonIn(InputModel):
     reason: Reason | None = None
 
 

@@ -12,12 +12,12 @@ from app.budgets.schemas import (
     BudgetIn,
     BudgetOut,
     BudgetPatch,
+    BudgetReasonIn,
     BudgetVerdictOut,
     DebateBudgetIn,
     OverrideId,
     OverrideIn,
     OverrideOut,
-    ReasonIn,
     SpendCheckIn,
     SpendCheckOut,
     SpendIn,
@@ -188,7 +188,7 @@ async def suspend_budget(
     principal: Keeper,
     budgets: Budgets,
     clock: Time,
-    body: Annotated[ReasonIn | None, Body()] = None,
+    body: Annotated[BudgetReasonIn | None, Body()] = None,
 ) -> BudgetOut:
     """Refuse every reservation and enforced event that the budget covers, until it is resumed."""
     reason = body.reason if body else None
@@ -202,7 +202,7 @@ async def resume_budget(
     principal: Keeper,
     budgets: Budgets,
     clock: Time,
-    body: Annotated[ReasonIn | None, Body()] = None,
+    body: Annotated[BudgetReasonIn | None, Body()] = None,
 ) -> BudgetOut:
     """End a suspension, whoever imposed it. Limits go on to hold."""
     reason = body.reason if body else None

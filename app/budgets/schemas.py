@@ -211,7 +211,7 @@ def _subject_on_wire(subject: Subject) -> str | None:
     return subject.name or None
 
 
-class ReasonIn(InputModel):
+class BudgetReasonIn(InputModel):
     reason: Reason | None = None
 
 

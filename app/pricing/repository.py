@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId, new_id
-from app.pricing.domain import Markup, PriceRow, Role
+from app.pricing.domain import Markup, PriceRow, TokenRole
 from app.pricing.models import (
     LlmModelAlias,
     LlmPrice,
@@ -21,7 +21,7 @@ from app.pricing.models import (
     PriceBookState,
 )
 
-Line = tuple[str, str, Role, Decimal]
+Line = tuple[str, str, TokenRole, Decimal]
 """Provider, model, role, price per million."""
 
 
@@ -150,7 +150,7 @@ def _row(price: LlmPrice | LlmPriceOverride, organization_id: OrganizationId | N
         id=price.id,
         provider=price.provider,
         model=price.model,
-        role=Role(price.role),
+        role=TokenRole(price.role),
         per_million=price.per_million.normalize(),
         effective_from=price.effective_from,
         organization_id=organization_id,

@@ -28,9 +28,9 @@ from app.pricing.domain import (
     PriceRow,
     PriceSource,
     Quote,
-    Role,
     RolePrice,
     SubsetTooLarge,
+    TokenRole,
     Tokens,
     tokens_of,
 )
@@ -57,7 +57,7 @@ class PriceRowOut(OutputModel):
     id: PriceId
     provider: str
     model: str
-    role: Role
+    role: TokenRole
     price_per_million: DecimalString
     currency: str
     effective_from: Instant
@@ -150,7 +150,7 @@ class PriceOut(OutputModel):
     id: PriceId | None = Field(description="The price row; null for the public list's.")
     provider: str
     model: str
-    role: Role
+    role: TokenRole
     price_per_million: DecimalString
     currency: str
     effective_from: Instant | None = Field(description="Null where the public list decides.")
@@ -165,7 +165,7 @@ class PriceOut(OutputModel):
 
     @classmethod
     def from_domain(
-        cls, found: ModelPrices, role: Role, price: RolePrice, owner: OrganizationId | None
+        cls, found: ModelPrices, role: TokenRole, price: RolePrice, owner: OrganizationId | None
     ) -> PriceOut:
         origin, markup, coming = price.origin, price.markup, found.coming.get(role)
         source = origin.source if origin else found.quote.source
@@ -222,7 +222,7 @@ class PriceIn(InputModel):
 
     provider: Name
     model: Name
-    role: Role
+    role: TokenRole
     price_per_million: PerMillionIn
     effective_from: InstantIn | None = None
     organization_id: OwnerId | None = None
@@ -349,7 +349,7 @@ class PriceUsedOut(OutputModel):
     source: PriceSource
     reference: str
     per_call: DecimalString
-    roles: dict[Role, RolePriceOut]
+    roles: dict[TokenRole, RolePriceOut]
 
     @classmethod
     def from_domain(cls, quote: Quote, tokens: Tokens) -> PriceUsedOut:
@@ -378,7 +378,7 @@ class EstimateOut(OutputModel):
         if quote is None:
             reason = "No price is known for this provider and model; its usage waits for one."
         elif cost is None:
-            missing = ", ".join(role for role in Role if quote.of(role) is None)
+            missing = ", ".join(role for role in TokenRole if quote.of(role) is None)
             reason = f"The model has no price for: {missing}."
         return cls(
             cost_usd=cost,

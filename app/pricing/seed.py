@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from app.pricing.domain import ANY, Role
+from app.pricing.domain import ANY, TokenRole
 
 SEEDED: tuple[tuple[str, str, Decimal, Decimal], ...] = (
     ("anthropic", "claude-opus-4", Decimal("15.00"), Decimal("75.00")),
@@ -29,9 +29,9 @@ ALIASES: tuple[tuple[str, str, str], ...] = (
 """Provider, other name, model. `gemini-1.5-pro` and later are models of their own."""
 
 
-def seeded_rows() -> list[tuple[str, str, Role, Decimal]]:
+def seeded_rows() -> list[tuple[str, str, TokenRole, Decimal]]:
     return [
         (provider, model, role, price)
         for provider, model, input_price, output_price in SEEDED
-        for role, price in ((Role.INPUT, input_price), (Role.OUTPUT, output_price))
+        for role, price in ((TokenRole.INPUT, input_price), (TokenRole.OUTPUT, output_price))
     ]

@@ -32,7 +32,7 @@ class CaseOut(OutputModel):
         )
 
 
-class StepOut(OutputModel):
+class RecoveryStepOut(OutputModel):
     """What happened, when, and when it was heard of; `notice` is what was told to people."""
 
     kind: StepKind
@@ -54,7 +54,7 @@ class RecoveryOut(OutputModel):
     organization_id: prefixed_id("org")  # type: ignore[valid-type]
     state: Standstill
     cases: list[CaseOut]
-    timeline: list[StepOut]
+    timeline: list[RecoveryStepOut]
 
     @classmethod
     def from_domain(cls, timeline: Timeline) -> RecoveryOut:
@@ -66,5 +66,5 @@ class RecoveryOut(OutputModel):
         )
 
 
-def _step(step: Step) -> StepOut:
-    return StepOut.model_validate(step)
+def _step(step: Step) -> RecoveryStepOut:
+    return RecoveryStepOut.model_validate(step)

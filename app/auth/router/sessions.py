@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from app.auth.schemas import ReasonIn, RevokeIn, SessionOut
+from app.auth.schemas import RevocationReasonIn, RevokeIn, SessionOut
 from app.auth.service import RevocationService, SessionService
 from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.principal import CurrentPerson, CurrentPrincipal
@@ -40,7 +40,7 @@ async def revoke_token(
 async def revoke_all_sessions(
     principal: CurrentPerson,
     sessions: Sessions,
-    body: Annotated[ReasonIn | None, Body()] = None,
+    body: Annotated[RevocationReasonIn | None, Body()] = None,
 ) -> MessageOut:
     """End every session of yours, this one included. API keys keep working."""
     reason = body.reason if body is not None and body.reason is not None else "revoked_by_user"

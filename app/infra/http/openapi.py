@@ -56,6 +56,14 @@ _SCHEMES: dict[str, Any] = {
     },
 }
 
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "The same key and body give the first answer again.",
+}
+
 _ALWAYS = (400, 413, 422, 429, 500, 503)
 _AUTHENTICATED = (401, 403, 404)
 _UNSAFE = (402, 409)
@@ -110,16 +118,10 @@ def _complete_operation(operation: dict[str, Any], route: RouteContext, method: 
     if method not in {"GET", "HEAD"}:
         statuses += _UNSAFE
         statuses += [] if 401 in statuses else [401, 403, 404]
-    if method == "POST":
-        operation.setdefault("parameters", []).append(
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-                "description": "The same key and body give the first answer again.",
-            }
-        ) if isinstance(route.original_route, IdempotentRoute) else None
+    if method == "POST" and isinstance(route.original_route, IdempotentRoute):
+        # A route that reads the header itself has listed it in its own way.
+        others = [one for one in operation.get("parameters", ()) if not _is_the_key(one)]
+        operation["parameters"] = [*others, dict(_IDEMPOTENCY_KEY)]
     responses = operation.setdefault("responses", {})
     responses.pop("422", None)
     for status in sorted(set(statuses)):
@@ -127,6 +129,13 @@ def _complete_operation(operation: dict[str, Any], route: RouteContext, method: 
         known.setdefault("content", {})[MEDIA_TYPE] = {
             "schema": {"$ref": "#/components/schemas/Problem"}
         }
+
+
+def _is_the_key(parameter: dict[str, Any]) -> bool:
+    return bool(
+        parameter["in"] == "header"
+        and parameter["name"].lower() == _IDEMPOTENCY_KEY["name"].lower()
+    )
 
 
 def _asks_who_calls(dependant: Dependant) -> bool:

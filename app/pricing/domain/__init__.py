@@ -18,7 +18,7 @@ from app.pricing.domain.prices import (
     RolePrice,
     is_leap,
 )
-from app.pricing.domain.tokens import Role, SubsetTooLarge, Tokens, tokens_of
+from app.pricing.domain.tokens import SubsetTooLarge, TokenRole, Tokens, tokens_of
 
 __all__ = [
     "ANY",
@@ -35,9 +35,9 @@ __all__ = [
     "PriceSource",
     "PublicList",
     "Quote",
-    "Role",
     "RolePrice",
     "SubsetTooLarge",
+    "TokenRole",
     "Tokens",
     "is_leap",
     "tokens_of",

@@ -21,7 +21,7 @@ from app.pricing.domain.prices import (
     Quote,
     RolePrice,
 )
-from app.pricing.domain.tokens import Role, Tokens
+from app.pricing.domain.tokens import TokenRole, Tokens
 
 # Rule 4: without an own price and without one in the public list.
 CACHE_READ_SHARE = Decimal("0.1")
@@ -57,7 +57,7 @@ class PriceBook:
         self.aliases = aliases
         self.markups = tuple(markups)
         self._public = public
-        self._by_model: dict[Key, dict[Role, list[PriceRow]]] = {}
+        self._by_model: dict[Key, dict[TokenRole, list[PriceRow]]] = {}
         self._markups: dict[Key, list[Markup]] = {}
         self._changes: dict[Key, list[datetime]] = {}
         for row in _latest_first(self.rows):
@@ -132,7 +132,7 @@ class PriceBook:
         return None if guessed else price.per_million
 
     def after(
-        self, organization_id: OrganizationId | None, row: tuple[str, str, Role], at: datetime
+        self, organization_id: OrganizationId | None, row: tuple[str, str, TokenRole], at: datetime
     ) -> PriceRow | None:
         """The next price of this very name and role to come into force after *at*."""
         provider, model, role = row
@@ -200,7 +200,7 @@ class PriceBook:
         found = _Found()
         if at is None:
             return found
-        for role in Role:
+        for role in TokenRole:
             for level, key in enumerate(own):
                 row = _in_force(self._by_model.get(key, {}).get(role, ()), at)
                 markup = _in_force(self._markups.get(key, ()), at)
@@ -224,13 +224,17 @@ class PriceBook:
 class _Found:
     """What the book itself says about a model in a stretch of time, before the list is asked."""
 
-    prices: dict[Role, tuple[int, RolePrice]] = field(default_factory=dict)
-    markups: dict[Role, Markup] = field(default_factory=dict)
+    prices: dict[TokenRole, tuple[int, RolePrice]] = field(default_factory=dict)
+    markups: dict[TokenRole, Markup] = field(default_factory=dict)
 
     @property
     def needs_no_list(self) -> bool:
-        named = [self.prices[role][0] for role in (Role.INPUT, Role.OUTPUT) if role in self.prices]
-        cached = self.prices.get(Role.CACHE_READ)
+        named = [
+            self.prices[role][0]
+            for role in (TokenRole.INPUT, TokenRole.OUTPUT)
+            if role in self.prices
+        ]
+        cached = self.prices.get(TokenRole.CACHE_READ)
         return len(named) == 2 and cached is not None and cached[0] <= min(named)
 
     def compose(self, listed: ListedPrice | None) -> Quote | None:
@@ -240,60 +244,68 @@ class _Found:
             for role, (_, price) in self.prices.items()
             if price.origin and price.origin.source is PriceSource.OVERRIDE
         }
-        named = [self.prices[role] for role in (Role.INPUT, Role.OUTPUT) if role in self.prices]
+        named = [
+            self.prices[role] for role in (TokenRole.INPUT, TokenRole.OUTPUT) if role in self.prices
+        ]
         if not named and listed is None:
             return None
-        read = self._stated(Role.INPUT) or _of(listed, "input")
-        output = self._stated(Role.OUTPUT) or _of(listed, "output")
-        base = {Role.INPUT: read, Role.OUTPUT: output}
+        read = self._stated(TokenRole.INPUT) or _of(listed, "input")
+        output = self._stated(TokenRole.OUTPUT) or _of(listed, "output")
+        base = {TokenRole.INPUT: read, TokenRole.OUTPUT: output}
         # A cached price of a more general name is another model's.
         level = min((level for level, _ in named), default=None)
-        base[Role.CACHE_READ] = self._stated(Role.CACHE_READ, level) or _of(listed, "cache_read")
-        base[Role.CACHE_WRITE] = self._stated(Role.CACHE_WRITE, level)
-        if Role.INPUT not in self.prices:
+        base[TokenRole.CACHE_READ] = self._stated(TokenRole.CACHE_READ, level) or _of(
+            listed, "cache_read"
+        )
+        base[TokenRole.CACHE_WRITE] = self._stated(TokenRole.CACHE_WRITE, level)
+        if TokenRole.INPUT not in self.prices:
             # The list counts cached tokens as input where it has no price of their own for them.
-            base[Role.CACHE_READ] = base[Role.CACHE_READ] or read
-            base[Role.CACHE_WRITE] = base[Role.CACHE_WRITE] or _of(listed, "cache_write") or read
+            base[TokenRole.CACHE_READ] = base[TokenRole.CACHE_READ] or read
+            base[TokenRole.CACHE_WRITE] = (
+                base[TokenRole.CACHE_WRITE] or _of(listed, "cache_write") or read
+            )
         elif read is not None:
             for role, share in _SHARES.items():
                 if base[role] is None:
                     base[role] = derived = read.derived(share)
-                    if Role.INPUT in own:
+                    if TokenRole.INPUT in own:
                         own[role] = derived
         prices = {
             role: price if price is None or role in own else price.marked_up(self.markups.get(role))
             for role, price in base.items()
         }
-        by_list = listed is not None and not {Role.INPUT, Role.OUTPUT} <= self.prices.keys()
+        by_list = (
+            listed is not None and not {TokenRole.INPUT, TokenRole.OUTPUT} <= self.prices.keys()
+        )
         return Quote(
             *self._origin(prices, min(named, default=None, key=lambda pair: pair[0]), listed),
-            input=prices[Role.INPUT],
-            cache_read=prices[Role.CACHE_READ],
-            cache_write=prices[Role.CACHE_WRITE],
-            output=prices[Role.OUTPUT],
+            input=prices[TokenRole.INPUT],
+            cache_read=prices[TokenRole.CACHE_READ],
+            cache_write=prices[TokenRole.CACHE_WRITE],
+            output=prices[TokenRole.OUTPUT],
             reasoning=self._reasoning(listed),
             per_call=self._per_call(listed) if by_list else Decimal(0),
         )
 
-    def _stated(self, role: Role, level: int | None = None) -> RolePrice | None:
+    def _stated(self, role: TokenRole, level: int | None = None) -> RolePrice | None:
         found = self.prices.get(role)
         if found is None or (level is not None and found[0] > level):
             return None
         return found[1]
 
     def _reasoning(self, listed: ListedPrice | None) -> RolePrice | None:
-        if Role.OUTPUT in self.prices or listed is None or listed.reasoning is None:
+        if TokenRole.OUTPUT in self.prices or listed is None or listed.reasoning is None:
             return None
-        return listed.reasoning.marked_up(self.markups.get(Role.OUTPUT))
+        return listed.reasoning.marked_up(self.markups.get(TokenRole.OUTPUT))
 
     def _per_call(self, listed: ListedPrice | None) -> Decimal:
         fee = listed.per_call if listed is not None else Decimal(0)
-        markup = self.markups.get(Role.INPUT)
+        markup = self.markups.get(TokenRole.INPUT)
         return fee if markup is None else markup.applied_to(fee)
 
     def _origin(
         self,
-        prices: Mapping[Role, RolePrice | None],
+        prices: Mapping[TokenRole, RolePrice | None],
         named: tuple[int, RolePrice] | None,
         listed: ListedPrice | None,
     ) -> tuple[PriceSource, str]:
@@ -308,7 +320,7 @@ class _Found:
         return source, reference
 
 
-_SHARES = {Role.CACHE_READ: CACHE_READ_SHARE, Role.CACHE_WRITE: CACHE_WRITE_SHARE}
+_SHARES = {TokenRole.CACHE_READ: CACHE_READ_SHARE, TokenRole.CACHE_WRITE: CACHE_WRITE_SHARE}
 
 
 @dataclass(slots=True)
@@ -331,7 +343,7 @@ def _in_force(rows: Iterable[Dated], at: datetime) -> Dated | None:
     return next((row for row in rows if row.effective_from <= at), None)
 
 
-def _named(row: PriceRow) -> tuple[OrganizationId | None, str, str, Role]:
+def _named(row: PriceRow) -> tuple[OrganizationId | None, str, str, TokenRole]:
     return row.organization_id, row.provider, row.model, row.role
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.kernel.ids import OrganizationId
 from app.kernel.rates import EXACT, plain
-from app.pricing.domain.tokens import Role, Tokens
+from app.pricing.domain.tokens import TokenRole, Tokens
 
 ANY = "*"
 """Every model of a provider; for a markup also every provider."""
@@ -166,15 +166,15 @@ class Quote:
         cost = EXACT.fma(total, _PER_MILLION, self.per_call)
         return cost.quantize(_COST_PLACES, ROUND_HALF_UP, EXACT) if self._is_long else cost
 
-    def of(self, role: Role) -> RolePrice | None:
+    def of(self, role: TokenRole) -> RolePrice | None:
         """The price of one role."""
         price: RolePrice | None = getattr(self, role.value)
         return price
 
     @property
-    def roles(self) -> dict[Role, RolePrice]:
+    def roles(self) -> dict[TokenRole, RolePrice]:
         """Every role that has a price."""
-        found = {role: self.of(role) for role in Role}
+        found = {role: self.of(role) for role in TokenRole}
         return {role: price for role, price in found.items() if price is not None}
 
     @property
@@ -192,7 +192,7 @@ class NewPrice:
 
     provider: str
     model: str
-    role: Role
+    role: TokenRole
     per_million: Decimal
     effective_from: datetime | None = None
     organization_id: OrganizationId | None = None
@@ -205,7 +205,7 @@ class PriceRow:
     id: UUID
     provider: str
     model: str
-    role: Role
+    role: TokenRole
     per_million: Decimal
     effective_from: datetime
     organization_id: OrganizationId | None = None
@@ -270,7 +270,7 @@ class ModelPrices:
     provider: str
     model: str
     quote: Quote
-    coming: Mapping[Role, PriceRow | None]
+    coming: Mapping[TokenRole, PriceRow | None]
 
 
 PublicList = Callable[[str, str, datetime], ListedPrice | None]

@@ -14,7 +14,7 @@ class SubsetTooLarge(Malformed):
     code = "subset_too_large"
 
 
-class Role(StrEnum):
+class TokenRole(StrEnum):
     """What a token did. Inside, roles are disjoint."""
 
     INPUT = "input"

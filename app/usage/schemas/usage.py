@@ -305,7 +305,7 @@ class TimeseriesOut(OutputModel):
         )
 
 
-class CreditsOut(OutputModel):
+class IncludedCreditsOut(OutputModel):
     included: Quantity | None
     used: Quantity
     remaining: Quantity | None
@@ -314,7 +314,7 @@ class CreditsOut(OutputModel):
     price_per_1k: DecimalString | None
 
     @classmethod
-    def from_domain(cls, found: Credits) -> CreditsOut:
+    def from_domain(cls, found: Credits) -> IncludedCreditsOut:
         return cls.model_validate(found)
 
 
@@ -330,7 +330,7 @@ class DashboardOut(OutputModel):
     period: PeriodOut
     usage: UsageByTypeOut
     metrics: list[QuotaOut]
-    credits: CreditsOut | None
+    credits: IncludedCreditsOut | None
 
     @classmethod
     def from_domain(cls, found: Dashboard) -> DashboardOut:
@@ -339,7 +339,7 @@ class DashboardOut(OutputModel):
             period=PeriodOut.from_domain(found.period),
             usage=UsageByTypeOut(today=dict(found.today), month=dict(found.month)),
             metrics=[QuotaOut.from_domain(quota) for quota in found.quotas],
-            credits=CreditsOut.from_domain(found.credits) if found.credits else None,
+            credits=IncludedCreditsOut.from_domain(found.credits) if found.credits else None,
         )
 
 

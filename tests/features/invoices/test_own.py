@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from app.invoices.service.running import InvoiceRun
 from app.kernel.clock import ManualClock
-from app.pricing.domain import NewPrice, Role
+from app.pricing.domain import NewPrice, TokenRole
 from app.pricing.service import PriceService
 from tests.conftest import START
 from tests.factories.billing import act, generate, spend, use
@@ -130,7 +130,7 @@ async def test_usage_without_a_price_holds_its_invoice_up(
     assert (refused.status_code, refused.json()["code"]) == (409, "usage_unpriced")
     assert (await plus.client.get(INVOICES)).json()["data"] == []
     prices = service.services[PriceService]
-    await prices.add([NewPrice("acme", "riddle-1", Role.INPUT, Decimal(10_000), None)])
+    await prices.add([NewPrice("acme", "riddle-1", TokenRole.INPUT, Decimal(10_000), None)])
     await service.drain()
     invoice = await generate(operator, plus, NOVEMBER)
     assert amounts(invoice) == [("fee", 500_000), ("usage", 100)]

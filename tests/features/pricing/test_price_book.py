@@ -18,7 +18,7 @@ from app.pricing.domain import (
     NewPrice,
     PriceRow,
     PriceSource,
-    Role,
+    TokenRole,
     Tokens,
 )
 from app.pricing.errors import MarkupExists, PriceExists, PriceNeedsConfirmation
@@ -41,7 +41,7 @@ async def test_a_price_holds_from_its_instant_and_in_every_process(
     fresh_url: URL, clock: ManualClock
 ) -> None:
     async with running(fresh_url, clock) as one, running(fresh_url, clock) as two:
-        new = NewPrice("OpenAI", "GPT-4o", Role.INPUT, Decimal("2.00"))
+        new = NewPrice("OpenAI", "GPT-4o", TokenRole.INPUT, Decimal("2.00"))
         (added,) = await one.services[PriceService].add([new])
         assert (added.provider, added.model, added.effective_from) == (
             "openai",
@@ -73,13 +73,13 @@ async def test_the_same_price_again_is_nothing_new_and_another_is_refused(
     prices = service.services[PriceService]
     at = service.clock.now()
     model = f"model-{new_id().hex}"
-    first = NewPrice("acme", model, Role.OUTPUT, Decimal("1.5"), at)
+    first = NewPrice("acme", model, TokenRole.OUTPUT, Decimal("1.5"), at)
     assert await prices.add([first]) == await prices.add([first])
     with pytest.raises(PriceExists):
         await prices.add(
             [
-                NewPrice("acme", model, Role.INPUT, Decimal(1), at),
-                NewPrice("acme", model, Role.OUTPUT, Decimal("1.6"), at),
+                NewPrice("acme", model, TokenRole.INPUT, Decimal(1), at),
+                NewPrice("acme", model, TokenRole.OUTPUT, Decimal("1.6"), at),
             ]
         )
     cost, _ = await prices.estimate(None, "acme", model, MILLION, at)
@@ -90,7 +90,7 @@ async def test_an_override_is_for_its_organization(service: Service) -> None:
     prices = service.services[PriceService]
     ours, theirs = OrganizationId(new_id()), OrganizationId(new_id())
     await prices.add(
-        [NewPrice("openai", "gpt-4o", Role.INPUT, Decimal("0.5"), organization_id=ours)]
+        [NewPrice("openai", "gpt-4o", TokenRole.INPUT, Decimal("0.5"), organization_id=ours)]
     )
     cost, quote = await prices.estimate(ours, "openai", "gpt-4o", MILLION, None)
     assert (cost, quote and quote.source) == (Decimal("0.5"), PriceSource.OVERRIDE)
@@ -107,9 +107,9 @@ async def test_an_override_is_for_its_organization(service: Service) -> None:
 async def test_the_first_price_of_a_model_prices_what_waits(service: Service) -> None:
     prices = service.services[PriceService]
     model, now = f"model-{new_id().hex}", service.clock.now()
-    (first,) = await prices.add([NewPrice("acme", model, Role.INPUT, Decimal(1))])
+    (first,) = await prices.add([NewPrice("acme", model, TokenRole.INPUT, Decimal(1))])
     assert first.effective_from == FROM_THE_BEGINNING
-    (second,) = await prices.add([NewPrice("acme", model, Role.INPUT, Decimal(2))])
+    (second,) = await prices.add([NewPrice("acme", model, TokenRole.INPUT, Decimal(2))])
     assert second.effective_from == now
 
 
@@ -117,7 +117,7 @@ async def test_a_price_that_leaps_needs_confirmation(service: Service) -> None:
     prices = service.services[PriceService]
     model = f"model-{new_id().hex}"
 
-    async def add(price: str, *, role: Role = Role.INPUT, **more: Any) -> list[PriceRow]:
+    async def add(price: str, *, role: TokenRole = TokenRole.INPUT, **more: Any) -> list[PriceRow]:
         row = NewPrice("acme", model, role, Decimal(price), **more)
         service.clock.advance(timedelta(seconds=1))
         return await prices.add([row])
@@ -141,18 +141,18 @@ async def test_a_price_that_leaps_needs_confirmation(service: Service) -> None:
     ours = OrganizationId(new_id())
     with pytest.raises(PriceNeedsConfirmation):
         await add("2.01", organization_id=ours)
-    slip = NewPrice("openai", "o3-mini", Role.INPUT, Decimal(900), organization_id=ours)
+    slip = NewPrice("openai", "o3-mini", TokenRole.INPUT, Decimal(900), organization_id=ours)
     with pytest.raises(PriceNeedsConfirmation):
         await prices.add([slip])
     confirmed = await prices.add([slip], confirm=True)
     assert await prices.add([slip]) == confirmed, "a repeat adds nothing and asks nothing"
     # A provider's default is a guess, not a predecessor.
-    await prices.add([NewPrice("openrouter", model, Role.INPUT, Decimal("0.01"))])
+    await prices.add([NewPrice("openrouter", model, TokenRole.INPUT, Decimal("0.01"))])
     # Two of one call are measured by one another, and nothing of a refused call stays.
     at = service.clock.now()
     both = [
-        NewPrice("acme", model, Role.OUTPUT, Decimal(1), at),
-        NewPrice("acme", model, Role.OUTPUT, Decimal(30), at + timedelta(days=1)),
+        NewPrice("acme", model, TokenRole.OUTPUT, Decimal(1), at),
+        NewPrice("acme", model, TokenRole.OUTPUT, Decimal(30), at + timedelta(days=1)),
     ]
     with pytest.raises(PriceNeedsConfirmation):
         await prices.add(both)
@@ -179,7 +179,9 @@ async def test_markups_are_dated_audited_and_counted_once(service: Service) -> N
     await prices.add_markup(NewMarkup(ours, "OpenAI", "GPT-4o", Decimal(-50)))
     assert await cost("openai", "gpt-4o") == Decimal("1.25")
     service.clock.advance(timedelta(hours=1))
-    await prices.add([NewPrice("openai", "gpt-4o", Role.INPUT, Decimal(2), organization_id=ours)])
+    await prices.add(
+        [NewPrice("openai", "gpt-4o", TokenRole.INPUT, Decimal(2), organization_id=ours)]
+    )
     assert await cost("openai", "gpt-4o") == 2, "the later of an own price and a markup holds"
     service.clock.advance(timedelta(hours=1))
     await prices.add_markup(NewMarkup(ours, "openai", "gpt-4o", Decimal(0)))

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from app.audit.models import AuditEntry
 from app.kernel.ids import new_id
-from app.pricing.domain import NewPrice, Role
+from app.pricing.domain import NewPrice, TokenRole
 from app.pricing.service import PriceService
 from app.usage.service.corrections import UsageCorrections
 from tests.factories.people import Owner, an_owner
@@ -124,8 +124,8 @@ async def test_a_price_that_is_added_prices_what_waited(service: Service) -> Non
     prices = service.services[PriceService]
     await prices.add(
         [
-            NewPrice("acme", model, Role.INPUT, Decimal("1.1"), long_ago),
-            NewPrice("acme", model, Role.OUTPUT, Decimal("3.3"), long_ago),
+            NewPrice("acme", model, TokenRole.INPUT, Decimal("1.1"), long_ago),
+            NewPrice("acme", model, TokenRole.OUTPUT, Decimal("3.3"), long_ago),
         ]
     )
     await service.drain()
@@ -162,7 +162,7 @@ async def test_a_cost_never_rests_on_an_outdated_book(service: Service) -> None:
     prices = service.services[PriceService]
     stale = prices.book
     at = service.clock.now()
-    await prices.add([NewPrice("acme", model, Role.INPUT, Decimal(8), at)])
+    await prices.add([NewPrice("acme", model, TokenRole.INPUT, Decimal(8), at)])
     prices._book = stale
     sent = await owner.client.post(
         EVENTS,

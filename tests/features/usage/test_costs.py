@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.kernel.ids import encode_id, new_id
 from app.kernel.periods import Period
-from app.pricing.domain import NewPrice, Role, Tokens
+from app.pricing.domain import NewPrice, TokenRole, Tokens
 from app.pricing.service import PriceService
 from app.usage.domain import NewEvent
 from app.usage.errors import UsageUnpriced
@@ -163,8 +163,8 @@ async def test_a_model_without_a_price_stops_the_closing_until_it_has_one(
     async def add(model: str) -> None:
         await prices.add(
             [
-                NewPrice("acme", model, Role.INPUT, Decimal("0.123456789")),
-                NewPrice("acme", model, Role.OUTPUT, Decimal("7.7")),
+                NewPrice("acme", model, TokenRole.INPUT, Decimal("0.123456789")),
+                NewPrice("acme", model, TokenRole.OUTPUT, Decimal("7.7")),
             ]
         )
 

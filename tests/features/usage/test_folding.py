@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.kernel.periods import Period
-from app.pricing.domain import NewPrice, Role
+from app.pricing.domain import NewPrice, TokenRole
 from app.pricing.service import PriceService
 from app.usage.errors import FinerThanKept
 from app.usage.kept import DAY, HOUR, folded_before, hours_kept_from, whole_as_kept, widened_as_kept
@@ -142,7 +142,7 @@ async def test_late_voids_prices_and_backfills_move_what_is_folded(service: Serv
             NewPrice(
                 "openai", "once-unheard-of", role, Decimal(7), datetime(2026, 1, 1, tzinfo=UTC)
             )
-            for role in (Role.INPUT, Role.OUTPUT)
+            for role in (TokenRole.INPUT, TokenRole.OUTPUT)
         ]
     )
     await corrections.price_waiting()

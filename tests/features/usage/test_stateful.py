@@ -30,7 +30,7 @@ from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
 from app.kernel.periods import Period
 from app.organizations.service import OrganizationService
-from app.pricing.domain import NewPrice, Role
+from app.pricing.domain import NewPrice, TokenRole
 from app.pricing.service import PriceService
 from app.usage.errors import EventConflict, EventNotFound, QuotaExceeded
 from app.usage.service.corrections import UsageCorrections
@@ -193,7 +193,7 @@ class Usage(RuleBasedStateMachine):
             prices.add(
                 [
                     NewPrice("acme", self.late, role, _LATE_PRICE, since)
-                    for role in (Role.INPUT, Role.OUTPUT)
+                    for role in (TokenRole.INPUT, TokenRole.OUTPUT)
                 ]
             )
         )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sqlalchemy import URL
 
 from app.kernel.clock import ManualClock
-from app.pricing.domain import NewPrice, Role
+from app.pricing.domain import NewPrice, TokenRole
 from app.pricing.service import PriceService
 from app.usage.service.unpriced import UnpricedAlerts
 from app.users.service import UserService
@@ -57,7 +57,7 @@ async def test_each_operator_is_told_once_a_day_while_it_has_no_price(
         await use(one, "c", "nova")
         assert await alerts[0].announce() == 0
         clock.advance(timedelta(hours=18))
-        prices = [NewPrice("acme", "nova", Role.INPUT, Decimal(1))]
+        prices = [NewPrice("acme", "nova", TokenRole.INPUT, Decimal(1))]
         await service.services[PriceService].add(prices)
         await service.drain()
         assert await alerts[1].announce() == 1, "vega, which still has none"

@@ -19,9 +19,9 @@ from app.pricing.domain import (
     PriceRow,
     PriceSource,
     Quote,
-    Role,
     RolePrice,
     SubsetTooLarge,
+    TokenRole,
     Tokens,
     tokens_of,
 )
@@ -38,7 +38,7 @@ prices = st.decimals(min_value=0, max_value=10**7, places=10)
 def row(
     provider: str,
     model: str,
-    role: Role,
+    role: TokenRole,
     price: str,
     since: datetime = OLD,
     owner: OrganizationId | None = None,
@@ -147,9 +147,9 @@ def test_cached_tokens_without_an_own_price(
 
 def test_an_own_cached_price_wins() -> None:
     quote = book(
-        row("acme", "one", Role.INPUT, "10"),
-        row("acme", "one", Role.CACHE_READ, "4"),
-        row("acme", "*", Role.CACHE_WRITE, "99"),
+        row("acme", "one", TokenRole.INPUT, "10"),
+        row("acme", "one", TokenRole.CACHE_READ, "4"),
+        row("acme", "*", TokenRole.CACHE_WRITE, "99"),
     ).quote(None, "acme", "one", NOW)
     assert quote is not None
     assert quote.cost(Tokens(cache_read=1_000_000)) == 4
@@ -159,10 +159,10 @@ def test_an_own_cached_price_wins() -> None:
 
 def test_the_lookup_order() -> None:
     lines = [
-        (PriceSource.OVERRIDE, row("acme", "one", Role.INPUT, "1", owner=US)),
-        (PriceSource.BOOK, row("acme", "one", Role.INPUT, "2")),
-        (PriceSource.ALIAS, row("acme", "base", Role.INPUT, "3")),
-        (PriceSource.PROVIDER_DEFAULT, row("acme", "*", Role.INPUT, "4")),
+        (PriceSource.OVERRIDE, row("acme", "one", TokenRole.INPUT, "1", owner=US)),
+        (PriceSource.BOOK, row("acme", "one", TokenRole.INPUT, "2")),
+        (PriceSource.ALIAS, row("acme", "base", TokenRole.INPUT, "3")),
+        (PriceSource.PROVIDER_DEFAULT, row("acme", "*", TokenRole.INPUT, "4")),
     ]
     listed = ListedPrice("list", RolePrice(Decimal(5)), None, None, None)
     for left_out in range(5):
@@ -176,7 +176,9 @@ def test_the_lookup_order() -> None:
 
 
 def test_an_override_is_its_organizations_alone() -> None:
-    both = book(row("acme", "one", Role.INPUT, "1", owner=US), row("acme", "one", Role.INPUT, "2"))
+    both = book(
+        row("acme", "one", TokenRole.INPUT, "1", owner=US), row("acme", "one", TokenRole.INPUT, "2")
+    )
     ours, theirs = both.quote(US, "acme", "one", NOW), both.quote(THEM, "acme", "one", NOW)
     assert ours is not None
     assert theirs is not None
@@ -186,9 +188,9 @@ def test_an_override_is_its_organizations_alone() -> None:
 
 def test_an_override_of_one_role_leaves_the_others() -> None:
     quote = book(
-        row("acme", "one", Role.INPUT, "1", owner=US),
-        row("acme", "one", Role.INPUT, "2"),
-        row("acme", "one", Role.OUTPUT, "8"),
+        row("acme", "one", TokenRole.INPUT, "1", owner=US),
+        row("acme", "one", TokenRole.INPUT, "2"),
+        row("acme", "one", TokenRole.OUTPUT, "8"),
     ).quote(US, "acme", "one", NOW)
     assert quote is not None
     assert quote.cost(Tokens(input=1_000_000, output=1_000_000)) == 9
@@ -197,9 +199,9 @@ def test_an_override_of_one_role_leaves_the_others() -> None:
 def test_an_event_is_priced_by_the_price_in_force_when_it_happened() -> None:
     change = NOW - timedelta(days=3)
     dated = book(
-        row("acme", "one", Role.INPUT, "1"),
-        row("acme", "one", Role.INPUT, "7", since=change),
-        row("acme", "one", Role.INPUT, "9", since=NOW + timedelta(days=1)),
+        row("acme", "one", TokenRole.INPUT, "1"),
+        row("acme", "one", TokenRole.INPUT, "7", since=change),
+        row("acme", "one", TokenRole.INPUT, "9", since=NOW + timedelta(days=1)),
     )
 
     def price(at: datetime) -> Decimal | None:
@@ -217,7 +219,10 @@ def test_an_event_is_priced_by_the_price_in_force_when_it_happened() -> None:
 
 
 def test_the_rows_used_are_named_once() -> None:
-    read, written = row("acme", "one", Role.INPUT, "1"), row("acme", "one", Role.OUTPUT, "2")
+    read, written = (
+        row("acme", "one", TokenRole.INPUT, "1"),
+        row("acme", "one", TokenRole.OUTPUT, "2"),
+    )
     quote = book(read, written).quote(None, "acme", "one", NOW)
     assert quote is not None
     assert quote.row_ids == (read.id, written.id)
