@@ -185,6 +185,17 @@ TARGETS = (
         _rates("stripe-down", "stripe-up"),
     ),
     Target(
+        "single events while mails hang against while they go out",
+        0.8,
+        _rates("mail-down", "mail-up"),
+    ),
+    Target(
+        "p99 of a page's reads while mails hang against while they go out",
+        1.25,
+        lambda found: found["mail-calls-down"].p99_ms / found["mail-calls-up"].p99_ms,
+        at_most=True,
+    ),
+    Target(
         "p99 of reads while 4 clients log in",
         50,
         lambda found: found["read-logins"].p99_ms,

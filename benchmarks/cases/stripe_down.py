@@ -14,19 +14,13 @@ from benchmarks.bench import Bench
 from benchmarks.measured import Case, Measure, Sample
 from benchmarks.servers import Server, serve
 from benchmarks.stage import Stage
+from benchmarks.stand_ins import StandIn, stripe
 from benchmarks.tenants import Tenant
 
 _PROTOCOL = f"{LaneProtocol.__module__}:{LaneProtocol.__name__}"
 _RECORDED = frozenset({201})
 _ASKERS = 8
 _PAUSE_SECONDS = 0.25
-_NOT_FOUND = b'{"error":{"type":"invalid_request_error","message":"No such resource"}}'
-_ANSWER = (
-    b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: "
-    + str(len(_NOT_FOUND)).encode()
-    + b"\r\nconnection: close\r\n\r\n"
-    + _NOT_FOUND
-)
 
 
 def with_stripe(*, answers: bool) -> Measure:
@@ -37,7 +31,7 @@ def with_stripe(*, answers: bool) -> Measure:
         here = bench.fast
         tenant = await here.tenants.take()
         ids = events.keys(name, run, bench.count(12_000))
-        async with _stripe(answers=answers) as port, _service(here, port) as service:
+        async with stripe(answers=answers) as there, _service(here, there) as service:
             warm = events.singles(events.keys(f"{name}-warm", run, 500), [here.open_tenant])
             await client.send(service.port, warm, connections=16)
             async with _askers(service, tenant):
@@ -55,35 +49,15 @@ def with_stripe(*, answers: bool) -> Measure:
 
 
 @asynccontextmanager
-async def _stripe(*, answers: bool) -> AsyncIterator[int]:
-    """Somebody at Stripe's address who says no at once, or nothing at all."""
-    over = asyncio.Event()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(65_536)
-        if answers:
-            writer.write(_ANSWER)
-            await writer.drain()
-        else:
-            await over.wait()
-        writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        over.set()
-        server.close()
-
-
-@asynccontextmanager
-async def _service(here: Stage, stripe_port: int) -> AsyncIterator[Server]:
+async def _service(here: Stage, there: StandIn) -> AsyncIterator[Server]:
     service = await serve(
         "app.main:create_app",
         {
             **here.environment,
             "STRIPE_SECRET_KEY": "sk_test_benchmark",
-            "STRIPE_API_BASE": f"http://127.0.0.1:{stripe_port}",
+            "STRIPE_API_BASE": f"http://127.0.0.1:{there.port}",
+            # That Stripe cannot be reached is what is measured, and no news.
+            "ARAGORA_LOG_LEVEL": "error",
         },
         probe="/health/ready",
         protocol=_PROTOCOL,
@@ -91,7 +65,9 @@ async def _service(here: Stage, stripe_port: int) -> AsyncIterator[Server]:
     try:
         yield service
     finally:
-        service.stop()
+        there.over.set()
+        # In a thread: what it still asks is answered by this loop.
+        await asyncio.to_thread(service.stop)
 
 
 @asynccontextmanager
