@@ -166,6 +166,7 @@ def catalog_of(file: CatalogFile, price_ids: StripePriceIds) -> domain.Catalog:
         metrics={key: _metric(key, metric) for key, metric in part.metrics.items()},
         plans=tuple(_plan(plan, rank, currency, price_ids) for rank, plan in enumerate(part.plans)),
         currency=currency,
+        content_hash=file.content_hash,
     )
 
 

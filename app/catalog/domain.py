@@ -214,6 +214,7 @@ class Catalog:
     metrics: Mapping[str, Metric]
     plans: tuple[Plan, ...]
     currency: Currency = USD
+    content_hash: str = ""
 
     def plan(self, key: str) -> Plan | None:
         return next((plan for plan in self.plans if plan.key == key), None)

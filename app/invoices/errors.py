@@ -23,6 +23,18 @@ class InvoiceNotIssued(Conflict):
     shown = ("status",)
 
 
+class ProofIsStripes(Conflict):
+    """Stripe issued that invoice and worked it out; there is no proof of ours for it."""
+
+    code = "proof_is_stripes"
+
+
+class ProofNotKept(NotFound):
+    """That invoice was issued before proofs were kept."""
+
+    code = "proof_not_kept"
+
+
 class InvoiceSettled(Conflict):
     """The invoice is {status}; it cannot be voided any more."""
 

@@ -183,6 +183,8 @@ class InvoiceNumberCounter(PlatformTable):
     seller: Mapped[str] = mapped_column(primary_key=True)
     year: Mapped[int] = mapped_column(Integer, primary_key=True)
     last_number: Mapped[int]
+    last_hash: Mapped[str | None]
+    """Of the proof of the invoice with that number; none where it has none."""
 
 
 class OwnInvoice(TenantTable):
@@ -228,6 +230,28 @@ class OwnInvoice(TenantTable):
             creditable=Money(self.creditable, currency),
             finalize_after=self.finalize_after,
         )
+
+
+class InvoiceProof(TenantTable):
+    """What an invoice of our own rests on, as it was issued; one row for each, never changed.
+
+    `document` is the text that was hashed, to the letter; `place` is its number in the series.
+    """
+
+    __tablename__ = "invoice_proofs"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "id"], ["invoices.organization_id", "invoices.id"]
+        ),
+        Index(None, "seller", "year", "place"),
+    )
+
+    seller: Mapped[str]
+    year: Mapped[int] = mapped_column(Integer)
+    place: Mapped[int]
+    previous_hash: Mapped[str | None]
+    hash: Mapped[str]
+    document: Mapped[str]
 
 
 class BilledWindow(TenantTable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, EmailStr, Field
 
@@ -56,8 +56,12 @@ Quantity = Annotated[int | str, BeforeValidator(_whole_or_text)]
 
 
 class InvoiceLineOut(OutputModel):
-    """One line. `kind` is null on Stripe's; `amount` is before `discount` and `tax`."""
+    """One line. `kind` is null on Stripe's; `amount` is before `discount` and `tax`.
 
+    `index` is its place, the first is 0: what credit notes name it by.
+    """
+
+    index: int
     description: str
     kind: LineKind | None
     quantity: Quantity | None
@@ -70,8 +74,9 @@ class InvoiceLineOut(OutputModel):
     proration: bool
 
     @classmethod
-    def from_domain(cls, line: InvoiceLine) -> InvoiceLineOut:
+    def from_domain(cls, line: InvoiceLine, index: int) -> InvoiceLineOut:
         return cls(
+            index=index,
             description=line.description,
             kind=line.kind,
             quantity=line.quantity,
@@ -164,7 +169,9 @@ class InvoiceOut(OutputModel):
             next_payment_attempt=invoice.next_attempt_at,
             invoice_pdf=pdf_url,
             hosted_invoice_url=invoice.hosted_invoice_url,
-            lines=[InvoiceLineOut.from_domain(line) for line in invoice.lines],
+            lines=[
+                InvoiceLineOut.from_domain(line, index) for index, line in enumerate(invoice.lines)
+            ],
             plan=own.plan if own else None,
             taxes=[NamedAmountOut.from_domain(one) for one in own.taxes] if own else [],
             discounts=[NamedAmountOut.from_domain(one) for one in own.discounts] if own else [],
@@ -267,6 +274,13 @@ class UpcomingOut(OutputModel):
         return cls(lines=[], amount_due=0, currency=ours.currency, due_at=ours.period_end, own=ours)
 
 
+class ProofOut(OutputModel):
+    """What an invoice follows from, and the SHA-256 of that."""
+
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    proof: dict[str, Any]
+
+
 class GenerateIn(InputModel):
     """Which window of whom, and at which tax rate; without one the agreed rate counts."""
 
@@ -295,7 +309,7 @@ class PaidIn(InputModel):
 
 
 class CreditedLineIn(InputModel):
-    """A line by its place, the first is 0, and how much of its amount; all that is left if null."""
+    """A line by its `index`, the first is 0, and how much of its amount; all that is left if null."""
 
     line: Annotated[int, Field(ge=0, lt=100_000)]
     amount: Annotated[int, Field(gt=0, le=MOST)] | None = None

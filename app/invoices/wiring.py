@@ -19,6 +19,7 @@ from app.invoices.repository.details import DetailsRepository
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.numbers import NumberRepository
 from app.invoices.repository.own import OwnInvoiceRepository
+from app.invoices.repository.proofs import ProofRepository
 from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.composing import Composer
 from app.invoices.service.correcting import CreditNotes
@@ -27,6 +28,7 @@ from app.invoices.service.details import BillingDetailsService
 from app.invoices.service.issuing import Dates, InvoiceIssuing
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.previewing import InvoicePreview
+from app.invoices.service.proving import InvoiceProofs
 from app.invoices.service.rating import WindowRating
 from app.invoices.service.reading import InvoiceService
 from app.invoices.service.running import InvoiceRun
@@ -37,6 +39,7 @@ from app.kernel.clock import Clock
 from app.kernel.settling import SpendReader
 from app.organizations.service import OrganizationService
 from app.organizations.service.held import HeldPlans
+from app.pricing.service import PriceService
 from app.subscriptions.service import ChangeService, SubscriptionService
 from app.subscriptions.service.coverage import SubscriptionCoverage
 from app.usage.service.closing import UsageClosing
@@ -88,6 +91,10 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
         discounts,
         Seller(settings.seller_country, settings.tax_name, settings.tax_rate),
     )
+    proofs = services.add(
+        InvoiceProofs,
+        InvoiceProofs(work, ProofRepository(work), numbers, services[PriceService]),
+    )
     issuing = services.add(
         InvoiceIssuing,
         InvoiceIssuing(
@@ -96,7 +103,7 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
             own,
             rating,
             composer,
-            numbers,
+            proofs,
             credits,
             discounts,
             audit,

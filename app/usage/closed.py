@@ -5,9 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from app.kernel.periods import Period
 from app.pricing.domain import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LineProof:
+    """Which events a line adds up, and by which prices they cost what they cost.
+
+    `digest` follows from the events alone, in whatever order they are read: each event is hashed
+    (SHA-256), the hashes of a day in UTC are sorted, joined and hashed, and the days' hashes,
+    earliest first, are joined and hashed once more. What is hashed of an event is text: its id as
+    32 hex digits, microseconds since 1970, quantity, tokens in, of them cached, of them written to
+    a cache, tokens out, of them reasoning, cost or nothing, and the caller's id, with `|` between.
+    """
+
+    event_type: str
+    digest: str
+    price_ids: tuple[UUID, ...]
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +39,8 @@ class ClosedLine:
     quantity: Decimal
     tokens: Tokens
     cost_usd: Decimal
+    proof: LineProof | None = None
+    """Only where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

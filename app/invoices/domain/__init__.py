@@ -4,8 +4,13 @@ from app.invoices.domain.charging import (
     Charge,
     CostsAreInDollars,
     LineKind,
+    Share,
+    bills_costs,
     bills_usage,
     charges_of,
+    counts,
+    included_units,
+    is_ours,
 )
 from app.invoices.domain.details import Details
 from app.invoices.domain.invoice import (
@@ -63,11 +68,16 @@ __all__ = [
     "Progress",
     "RunReport",
     "Settlement",
+    "Share",
     "TaxCharged",
     "TaxRate",
     "Totals",
+    "bills_costs",
     "bills_usage",
     "charges_of",
+    "counts",
+    "included_units",
+    "is_ours",
     "spread",
     "total_up",
 ]

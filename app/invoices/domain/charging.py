@@ -60,12 +60,23 @@ class Charge:
     quantity: Decimal | None = None
     unit_amount: Decimal | None = None
     rated: Rated | None = None
+    share: Share | None = None
+    """Of a fee: what it is a part of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a whole period's amount that a shorter one is, by the second."""
+
+    amount: Decimal
+    used: Period
+    of: Period
 
 
 def bills_usage(plan: Plan) -> bool:
     """Whether usage under *plan* is billed by us, in whole or in part."""
     return (
-        any(_is_ours(item) for item in plan.metered)
+        any(is_ours(item) for item in plan.metered)
         or plan.commitment is not None
         or _bills_at_cost(plan)
     )
@@ -89,9 +100,9 @@ def charges_of(
     if plan is not None and with_fee:
         found += _fee(plan, period)
     for item in plan.metered if plan is not None else ():
-        if plan is not None and _is_ours(item):
+        if plan is not None and is_ours(item):
             found += _metered(plan, item, catalog.metrics[item.metric], catalog.metrics, lines)
-    if plan is None or _bills_at_cost(plan) or (at_cost and not plan.metered):
+    if bills_costs(plan, at_cost=at_cost):
         found += _costs(lines, catalog.currency)
     if plan is not None and plan.commitment is not None:
         with localcontext(EXACT):
@@ -109,8 +120,22 @@ def charges_of(
     return found
 
 
-def _is_ours(item: MeteredPrice) -> bool:
+def is_ours(item: MeteredPrice) -> bool:
+    """Whether it is for us to bill, and not for Stripe."""
     return item.price is not None and item.stripe_price_id is None
+
+
+def bills_costs(plan: Plan | None, *, at_cost: bool) -> bool:
+    """Whether usage is billed at what it cost."""
+    return plan is None or _bills_at_cost(plan) or (at_cost and not plan.metered)
+
+
+def included_units(plan: Plan, item: MeteredPrice) -> Decimal | None:
+    """What of a metric is free in one window; None where all of it is."""
+    limit = plan.limits.get(item.metric)
+    if limit is None or limit.policy is not LimitPolicy.OVERAGE:
+        return item.included
+    return None if limit.limit is None else max(item.included, limit.limit)
 
 
 def _bills_at_cost(plan: Plan) -> bool:
@@ -131,7 +156,8 @@ def _fee(plan: Plan, period: Period) -> list[Charge]:
     amount = price.money.major
     if part != whole:
         amount = prorated(amount, part, whole)
-    return [Charge(LineKind.FEE, "fee", f"{plan.name} plan", amount, Decimal(1))]
+    share = Share(price.money.major, part, whole)
+    return [Charge(LineKind.FEE, "fee", f"{plan.name} plan", amount, Decimal(1), share=share)]
 
 
 def _metered(
@@ -141,16 +167,11 @@ def _metered(
     metrics: Mapping[str, Metric],
     lines: Sequence[ClosedLine],
 ) -> list[Charge]:
-    if item.price is None:
+    included = included_units(plan, item)
+    if item.price is None or included is None:
         return []
-    included = item.included
-    limit = plan.limits.get(item.metric)
-    if limit is not None and limit.policy is LimitPolicy.OVERAGE:
-        if limit.limit is None:
-            return []
-        included = max(included, limit.limit)
     terms = Terms(item.price, included, item.minimum_spend, item.maximum_spend)
-    counted = [line for line in lines if _counts(metric, line, metrics)]
+    counted = [line for line in lines if counts(metric, line.metric, metrics)]
     name = metric.key.replace("_", " ").capitalize()
     if item.dimensions:
         rated = charge_dimensions(terms, item.dimensions, _by_dimension(metric, counted))
@@ -188,11 +209,12 @@ def _of(dimension: Dimension) -> str:
     return "".join(f", {part.replace('_', ' ')}" for part in (named, role) if part not in ("", ANY))
 
 
-def _counts(metric: Metric, line: ClosedLine, metrics: Mapping[str, Metric]) -> bool:
-    if metric.counts_every_event or line.metric == metric.key or line.metric in metric.counts:
+def counts(metric: Metric, counted: str, metrics: Mapping[str, Metric]) -> bool:
+    """Whether usage of the metric *counted* is usage of *metric* as well."""
+    if metric.counts_every_event or counted == metric.key or counted in metric.counts:
         return True
     # A type that two metrics share is named after one of them.
-    other = metrics.get(line.metric)
+    other = metrics.get(counted)
     return (
         other is not None
         and metric.event_type is not None

@@ -13,15 +13,15 @@ class NumberRepository(Repository):
 
     platform = True
 
-    async def claim_next(self, seller: str, year: int) -> int:
-        """The next number of *seller* in *year*; its counter stays locked until the unit ends."""
+    async def claim_next(self, seller: str, year: int) -> tuple[int, str | None]:
+        """The next number of *seller* in *year* and the hash of the proof before it, if any; the
+        counter stays locked until the unit ends."""
         counter = insert(InvoiceNumberCounter).values(seller=seller, year=year, last_number=1)
-        taken: int | None = await self.session.scalar(
+        taken = await self.session.execute(
             counter.on_conflict_do_update(
                 index_elements=[InvoiceNumberCounter.seller, InvoiceNumberCounter.year],
                 set_={"last_number": InvoiceNumberCounter.last_number + 1},
-            ).returning(InvoiceNumberCounter.last_number)
+            ).returning(InvoiceNumberCounter.last_number, InvoiceNumberCounter.last_hash)
         )
-        if taken is None:
-            raise LookupError("the counter gave no number")
-        return taken
+        number, head = taken.one()
+        return number, head

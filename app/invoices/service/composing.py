@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party
-from app.invoices.domain import DiscountBook, Totals, total_up
+from app.invoices.domain import Charge, DiscountBook, Totals, total_up
 from app.invoices.models import InvoiceLine
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.details import BillingDetailsService
@@ -162,21 +162,27 @@ def _worked_out(line: BillLine) -> dict[str, Any]:
     charge = line.charge
     if charge is None:
         return {}
-    steps = charge.rated.steps if charge.rated is not None else ()
     return {
         "quantity": charge.quantity,
         "unit_amount": charge.unit_amount,
-        # A part of a period may not end; what is kept of it decides no cent.
-        "exact_amount": charge.amount.quantize(_COST_PLACES, ROUND_HALF_UP, EXACT),
-        "trace": {
-            "steps": [
-                {
-                    "name": step.name,
-                    "units": plain(step.units),
-                    "unit_amount": plain(step.unit_amount),
-                    "flat_amount": plain(step.flat_amount),
-                }
-                for step in steps
-            ]
-        },
+        "exact_amount": exact_amount(charge),
+        "trace": {"steps": steps_of(charge)},
     }
+
+
+def exact_amount(charge: Charge) -> Decimal:
+    """What was rounded. A part of a period may not end; what is kept of it decides no cent."""
+    return charge.amount.quantize(_COST_PLACES, ROUND_HALF_UP, EXACT)
+
+
+def steps_of(charge: Charge) -> list[dict[str, str]]:
+    """How the exact amount came about."""
+    return [
+        {
+            "name": step.name,
+            "units": plain(step.units),
+            "unit_amount": plain(step.unit_amount),
+            "flat_amount": plain(step.flat_amount),
+        }
+        for step in (charge.rated.steps if charge.rated is not None else ())
+    ]

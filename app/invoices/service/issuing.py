@@ -16,7 +16,6 @@ from app.invoices.domain import ROUNDING, CreditLedger, DiscountBook, InvoiceOri
 from app.invoices.errors import WindowIssued
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.models import Invoice, OwnInvoice, party_to_json
-from app.invoices.numbering import InvoiceNumbers
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.own import USAGE, OwnInvoiceRepository
 from app.invoices.service.composing import (
@@ -27,6 +26,7 @@ from app.invoices.service.composing import (
     lines_of,
     taxes_of,
 )
+from app.invoices.service.proving import InvoiceProofs
 from app.invoices.service.rating import Bill, Terms, WindowRating
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
@@ -54,7 +54,7 @@ class InvoiceIssuing:
         own: OwnInvoiceRepository,
         rating: WindowRating,
         composer: Composer,
-        numbers: InvoiceNumbers,
+        proofs: InvoiceProofs,
         credits: CreditLedger,
         discounts: DiscountBook,
         audit: AuditLog,
@@ -67,7 +67,7 @@ class InvoiceIssuing:
         self._own = own
         self._rating = rating
         self._composer = composer
-        self._numbers = numbers
+        self._proofs = proofs
         self._credits = credits
         self._discounts = discounts
         self._audit = audit
@@ -93,7 +93,7 @@ class InvoiceIssuing:
         async with self._work.begin(organization_id) as session:
             if issue:
                 await advisory_lock(session, _LOCK, organization_id)
-            bill = await self._rating.rate(organization_id, terms)
+            bill = await self._rating.rate(organization_id, terms, proving=issue)
             if not bill.lines and not keep_empty:
                 if issue:
                     await self._remember(organization_id, bill)
@@ -121,7 +121,7 @@ class InvoiceIssuing:
             invoice, own = await self._own.claim(organization_id, invoice_id)
             if invoice.status != InvoiceStatus.DRAFT.value:
                 return
-            bill = await self._rating.rate(organization_id, _terms_of(invoice, own))
+            bill = await self._rating.rate(organization_id, _terms_of(invoice, own), proving=True)
             composed = await self._composer.compose(organization_id, invoice_id, bill, own.tax_rate)
             await self._issue(organization_id, invoice, own, composed)
 
@@ -202,8 +202,7 @@ class InvoiceIssuing:
             organization_id=organization_id,
             after={"total": invoice.total, "amount_due": invoice.amount_due},
         )
-        # Last, because whoever issues next waits for it until this commits.
-        invoice.number = await self._numbers.take(self._seller.name, now)
+        await self._proofs.seal(organization_id, invoice, composed, drawn, self._seller)
 
     async def _remember(self, organization_id: OrganizationId, bill: Bill) -> None:
         for window in bill.windows:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.catalog.domain import Catalog
@@ -16,6 +17,7 @@ from app.invoices.repository.own import Billed, OwnInvoiceRepository
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
+from app.usage.closed import ClosedUsage
 from app.usage.service.closing import UsageClosing
 
 ADJUSTED_FOR = timedelta(days=400)
@@ -47,6 +49,20 @@ class BillLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedWindow:
+    """A window as it was rated: what it was rated from, and what that comes to now.
+
+    `before` is what issued documents asked for already, by charge.
+    """
+
+    terms: Terms
+    catalog: Catalog
+    usage: ClosedUsage
+    charges: tuple[Charge, ...]
+    before: Mapping[str, Billed]
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
     """What a window asks for, and which windows it settles as they look now."""
 
@@ -55,6 +71,8 @@ class Bill:
     lines: tuple[BillLine, ...]
     windows: tuple[BilledWindow, ...]
     """This window, and earlier ones of which nothing was left over."""
+    rated: tuple[RatedWindow, ...] = ()
+    """What the lines follow from: this window first, then earlier ones that have moved."""
 
 
 class WindowRating:
@@ -72,11 +90,14 @@ class WindowRating:
         self._usage = usage
         self._catalogs = catalogs
 
-    async def rate(self, organization_id: OrganizationId, terms: Terms) -> Bill:
+    async def rate(
+        self, organization_id: OrganizationId, terms: Terms, *, proving: bool = False
+    ) -> Bill:
         """The lines of a window's invoice. Joins the unit around it.
 
         Adjustments follow the window's own lines, oldest window first. What is given back is at
-        most what the rest asks for; the remainder stays for the invoice after that.
+        most what the rest asks for; the remainder stays for the invoice after that. *proving*
+        brings along which events the usage is.
         Raises `UsageUnpriced`, `EventArchived`, `NotYetIssuable`.
         """
         period = terms.period
@@ -90,19 +111,19 @@ class WindowRating:
                 [period, *(Period(one.window_start, one.window_end) for one in earlier)],
             )
             currency = catalog.currency
-            lines = [
-                _line(charge, currency, period)
-                for charge in await self._charges(organization_id, catalog, terms)
-            ]
+            own = await self._rated(organization_id, catalog, terms, {}, proving=proving)
+            lines = [_line(charge, currency, period) for charge in own.charges]
             moved = [
                 (window, print_)
                 for window, print_ in zip(earlier, prints[1:], strict=True)
                 if window.fingerprint != print_
             ]
-            differences = await self._differences(organization_id, [one for one, _ in moved])
+            again = await self._again(organization_id, [one for one, _ in moved], proving=proving)
+            differences = [line for one in again for line in _adjustments(one)]
             if len(earlier) < len(known):
                 # Its first invoice was voided; what later ones adjusted of it stays with them.
-                differences = [*await self._kept(organization_id, terms, currency), *differences]
+                own = replace(own, before=await self._before(organization_id, period.start))
+                differences = [*_kept(own, currency), *differences]
         given, cut = _fitting(lines, differences, currency)
         settled = [_window(terms, prints[0])]
         settled += [
@@ -110,49 +131,43 @@ class WindowRating:
             for window, print_ in moved
             if window.window_start not in cut
         ]
-        return Bill(terms, currency, (*lines, *given), tuple(settled))
+        return Bill(terms, currency, (*lines, *given), tuple(settled), (own, *again))
 
-    async def _differences(
-        self, organization_id: OrganizationId, windows: list[BilledWindow]
-    ) -> list[BillLine]:
+    async def _again(
+        self, organization_id: OrganizationId, windows: list[BilledWindow], *, proving: bool
+    ) -> list[RatedWindow]:
         if not windows:
             return []
         billed = await self._own.billed(
             organization_id, [window.window_start for window in windows]
         )
-        found: list[BillLine] = []
+        found: list[RatedWindow] = []
         for window in windows:
             terms = _terms_of(window)
             catalog = await self._catalog(terms.catalog_version)
-            charges = await self._charges(organization_id, catalog, terms)
-            found += _adjustments(
-                charges, billed[window.window_start], catalog.currency, terms.period
+            before = billed[window.window_start]
+            found.append(
+                await self._rated(organization_id, catalog, terms, before, proving=proving)
             )
         return found
 
-    async def _kept(
-        self, organization_id: OrganizationId, terms: Terms, currency: Currency
-    ) -> list[BillLine]:
-        start = terms.period.start
-        billed = (await self._own.billed(organization_id, [start]))[start]
-        return [
-            BillLine(
-                LineKind.ADJUSTMENT,
-                key,
-                f"On another invoice: {one.description}",
-                Money(-one.amount, currency),
-                terms.period,
-            )
-            for key, one in billed.items()
-            if one.amount
-        ]
+    async def _before(
+        self, organization_id: OrganizationId, start: datetime
+    ) -> Mapping[str, Billed]:
+        return (await self._own.billed(organization_id, [start]))[start]
 
-    async def _charges(
-        self, organization_id: OrganizationId, catalog: Catalog, terms: Terms
-    ) -> list[Charge]:
-        usage = await self._usage.figures(organization_id, terms.period)
+    async def _rated(
+        self,
+        organization_id: OrganizationId,
+        catalog: Catalog,
+        terms: Terms,
+        before: Mapping[str, Billed],
+        *,
+        proving: bool,
+    ) -> RatedWindow:
+        usage = await self._usage.figures(organization_id, terms.period, proving=proving)
         try:
-            return charges_of(
+            charges = charges_of(
                 catalog.plan(terms.plan),
                 catalog,
                 usage.lines,
@@ -162,6 +177,7 @@ class WindowRating:
             )
         except CostsAreInDollars:
             raise NotYetIssuable from None
+        return RatedWindow(terms, catalog, usage, tuple(charges), before)
 
     async def _catalog(self, version: UUID | None) -> Catalog:
         if version is None:
@@ -191,14 +207,27 @@ def _window(terms: Terms, fingerprint: str) -> BilledWindow:
     )
 
 
-def _adjustments(
-    charges: list[Charge], billed: dict[str, Billed], currency: Currency, period: Period
-) -> list[BillLine]:
-    now = {charge.key: charge for charge in charges}
+def _kept(own: RatedWindow, currency: Currency) -> list[BillLine]:
+    return [
+        BillLine(
+            LineKind.ADJUSTMENT,
+            key,
+            f"On another invoice: {one.description}",
+            Money(-one.amount, currency),
+            own.terms.period,
+        )
+        for key, one in own.before.items()
+        if one.amount
+    ]
+
+
+def _adjustments(window: RatedWindow) -> list[BillLine]:
+    now = {charge.key: charge for charge in window.charges}
+    currency = window.catalog.currency
     found: list[BillLine] = []
-    for key in [*now, *(key for key in billed if key not in now)]:
+    for key in [*now, *(key for key in window.before if key not in now)]:
         due = Money.from_major(now[key].amount, currency).minor if key in now else 0
-        before = billed.get(key)
+        before = window.before.get(key)
         difference = due - (before.amount if before else 0)
         if difference:
             description = now[key].description if key in now else before.description  # type: ignore[union-attr]
@@ -208,7 +237,7 @@ def _adjustments(
                     key,
                     f"Adjustment: {description.removeprefix('Adjustment: ')}",
                     Money(difference, currency),
-                    period,
+                    window.terms.period,
                 )
             )
     return found

@@ -77,6 +77,39 @@ left join lateral (
 group by place order by place
 """
 
+# Sorted hashes are joined by the day, so that no organization has too many events for one value.
+_PROVING = """
+with e as (
+    select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model, quantity,
+        tokens_in, cached_tokens, cache_write_tokens, tokens_out, reasoning_tokens, cost_usd,
+        (occurred_at at time zone 'UTC')::date as day,
+        concat_ws(chr(31), coalesce(price_source, ''), coalesce(price_reference, ''),
+            array_to_string(price_ids, ',')) as priced_by,
+        sha256(convert_to(concat_ws('|', replace(id::text, '-', ''),
+            (extract(epoch from occurred_at) * 1000000)::bigint, trim_scale(quantity), tokens_in,
+            cached_tokens, cache_write_tokens, tokens_out, reasoning_tokens,
+            coalesce(trim_scale(cost_usd)::text, ''), event_key), 'UTF8')) as hash
+    from usage_events
+    where organization_id = :organization_id and id >= :first_id and id < :last_id
+        and occurred_at >= :since and occurred_at < :until and voided_at is null
+), days as (
+    select event_type, provider, model, day, count(*) as events,
+        count(*) filter (where cost_usd is null) as unpriced, sum(quantity) as quantity,
+        sum(tokens_in) as tokens_in, sum(cached_tokens) as cached_tokens,
+        sum(cache_write_tokens) as cache_write_tokens, sum(tokens_out) as tokens_out,
+        sum(reasoning_tokens) as reasoning_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
+        sha256(string_agg(hash, ''::bytea order by hash)) as hash,
+        array_agg(distinct priced_by) as priced_by
+    from e group by event_type, provider, model, day
+)
+select event_type, provider, model, sum(events)::bigint, sum(unpriced)::bigint, sum(quantity),
+    sum(tokens_in), sum(cached_tokens), sum(cache_write_tokens), sum(tokens_out),
+    sum(reasoning_tokens), sum(cost_usd),
+    encode(sha256(string_agg(hash, ''::bytea order by day)), 'hex'),
+    array_to_json(array_agg(array_to_json(priced_by)))
+from days group by event_type, provider, model order by event_type, provider, model
+"""
+
 _NO_DAY = date(1970, 1, 1)
 
 CachedTokens = tuple[datetime, str, str, int]
@@ -213,5 +246,21 @@ class CostRepository(Repository):
             )
             .group_by(*keys)
             .order_by(*keys)
+        )
+        return list(rows)
+
+    async def proving(
+        self, organization_id: OrganizationId, since: datetime, until: datetime
+    ) -> list[Any]:
+        """As `closing`, and of each line the digest of its events and what they were priced by."""
+        rows = await self.session.execute(
+            text(_PROVING),
+            {
+                "organization_id": organization_id,
+                "since": since,
+                "until": until,
+                "first_id": first_id_at(since),
+                "last_id": first_id_at(until + MILLISECOND),
+            },
         )
         return list(rows)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.ids import OrganizationId
 from app.kernel.periods import Period
 from app.pricing.domain import Tokens
-from app.usage.closed import ClosedLine, ClosedUsage
+from app.usage.closed import ClosedLine, ClosedUsage, LineProof
 from app.usage.domain import Meters
 from app.usage.errors import UsageUnpriced
 from app.usage.repository.costs import CostRepository
 from app.usage.service.archive import ArchivedMonths
+
+_BETWEEN = "\x1f"
 
 
 class UsageClosing:
@@ -33,8 +36,12 @@ class UsageClosing:
         self._archived = archived
         self._meters = Meters(catalogs.active)
 
-    async def figures(self, organization_id: OrganizationId, period: Period) -> ClosedUsage:
+    async def figures(
+        self, organization_id: OrganizationId, period: Period, *, proving: bool = False
+    ) -> ClosedUsage:
         """The totals of *period* by metric, model and token role.
+
+        *proving* adds what an invoice's proof says of the events: more work, one statement still.
 
         Raises `UsageUnpriced`, which names the models, while anything in it waits for a price,
         and `EventArchived` when its events have left the database.
@@ -42,13 +49,14 @@ class UsageClosing:
         """
         async with self._work.begin(organization_id):
             await self._archived.refuse(period.start, period.end)
-            rows = await self._costs.closing(organization_id, period.start, period.end)
+            read = self._costs.proving if proving else self._costs.closing
+            rows = await read(organization_id, period.start, period.end)
         waiting: dict[tuple[str, str], int] = {}
         lines: list[ClosedLine] = []
         for event_type, provider, model, events, unpriced, *sums in rows:
             if unpriced:
                 waiting[provider, model] = waiting.get((provider, model), 0) + unpriced
-            quantity, tokens_in, cached, written, tokens_out, reasoning, cost = sums
+            quantity, tokens_in, cached, written, tokens_out, reasoning, cost, *proof = sums
             lines.append(
                 ClosedLine(
                     metric=self._metric(event_type),
@@ -64,6 +72,7 @@ class UsageClosing:
                         int(reasoning),
                     ),
                     cost_usd=Decimal(cost),
+                    proof=_proof(event_type, *proof) if proof else None,
                 )
             )
         if waiting:
@@ -91,3 +100,15 @@ class UsageClosing:
         """The catalog's name for it; a type that the catalog has dropped keeps its own."""
         found = self._meters.event_type_of
         return next((metric for metric, name in found.items() if name == event_type), event_type)
+
+
+def _proof(event_type: str, digest: str, priced_by: list[list[str]]) -> LineProof:
+    ids: set[UUID] = set()
+    sources: set[str] = set()
+    for named in {name for day in priced_by for name in day}:
+        source, _, rest = named.partition(_BETWEEN)
+        reference, _, rows = rest.partition(_BETWEEN)
+        if source:
+            sources.add(f"{source} {reference}".strip())
+        ids.update(UUID(row) for row in rows.split(",") if row)
+    return LineProof(event_type, digest, tuple(sorted(ids)), tuple(sorted(sources)))
