@@ -91,6 +91,10 @@ class Settings(BaseSettings):
         None, pattern=r"^[A-Z]{2}$", validation_alias="ARAGORA_SELLER_COUNTRY"
     )
 
+    # How documents look
+    document_color: str = Field("#1b1f24", validation_alias="ARAGORA_DOCUMENT_COLOR")
+    document_logo: Path | None = Field(None, validation_alias="ARAGORA_DOCUMENT_LOGO")
+
     # Invoices of our own
     tax_name: str = Field("Tax", min_length=1, validation_alias="ARAGORA_TAX_NAME")
     tax_rate: Decimal = Field(Decimal(0), ge=0, le=1, validation_alias="ARAGORA_TAX_RATE")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import TypedDict
 
 from app.kernel.money import Money
@@ -17,6 +18,8 @@ from app.kernel.periods import Period
 from app.kernel.rates import plain
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_INSTANT = timedelta(microseconds=1)
 
 # Letters that turn the direction of what follows them; a name must not rewrite its neighbours.
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -49,6 +52,9 @@ class Labels:
     amount_due: str = "Amount due"
     tax_id: str = "Tax ID"
     page: str = "Page"
+    net: str = "Total without tax"
+    carried: str = "Carried forward"
+    brought: str = "Brought forward"
     headlines: tuple[tuple[str, str], ...] = (
         ("draft", "Draft, not yet issued"),
         ("open", "Amount due"),
@@ -69,6 +75,8 @@ class Party:
     address: tuple[str, ...] = ()
     email: str | None = None
     tax_id: str | None = None
+    country: str | None = None
+    """Two letters, where the address says no more than a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,9 @@ class NamedAmount:
 
     @property
     def label(self) -> str:
-        return self.name if self.percent is None else f"{self.name} {plain(self.percent)} %"
+        share = f"{plain(self.percent)} %" if self.percent is not None else ""
+        # Some are named after their share.
+        return self.name if self.name.endswith(share) else f"{self.name} {share}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,8 @@ class Line(TypedDict):
     quantity: str
     unit_price: str
     amount: str
+    carried: str
+    """What the lines have come to with this one."""
 
 
 class Total(TypedDict):
@@ -187,13 +199,16 @@ def as_shown(document: InvoiceDocument) -> Shown:
             "unit_price": labels.unit_price,
             "amount": f"{labels.amount} ({currency})",
             "page": labels.page,
+            "carried": labels.carried,
+            "brought": labels.brought,
         },
         "seller": shown_party(document.seller, labels),
         "customer": shown_party(document.customer, labels),
         "facts": _facts(document, currency),
         "headline": labels.headline(document.status),
-        "headline_amount": money_text(document.amount_paid if paid else document.amount_due),
-        "lines": [_line(line) for line in document.lines],
+        # What prepaid credit paid was paid as well.
+        "headline_amount": money_text(document.total if paid else document.amount_due),
+        "lines": _lines(document.lines),
         "totals": _totals(document),
         "notes": [clean(note) for note in document.notes],
         "footer": footer_of(document.seller, labels),
@@ -215,8 +230,9 @@ def date_text(instant: datetime) -> str:
 
 
 def period_text(period: Period) -> str:
-    """`1 Mar 2026 – 1 Apr 2026`: the day it begins and the day the next one does."""
-    return f"{date_text(period.start)} – {date_text(period.end)}"
+    """`1 Mar 2026 – 31 Mar 2026`: the first and the last day that it touches."""
+    first, last = date_text(period.start), date_text(period.end - _INSTANT)
+    return f"{first} – {last}" if last != first else first
 
 
 def _facts(document: InvoiceDocument, currency: str) -> list[Labelled]:
@@ -239,6 +255,8 @@ def _totals(document: InvoiceDocument) -> list[Total]:
         rows += [total_row(clean(one.label), -one.amount) for one in document.discounts]
     elif document.discount:
         rows.append(total_row(labels.discount, -document.discount))
+    if document.discount and document.tax:
+        rows.append(total_row(labels.net, document.total - document.tax))
     if document.taxes:
         rows += [total_row(clean(one.label), one.amount) for one in document.taxes]
     elif document.tax is not None:
@@ -257,18 +275,34 @@ def total_row(label: str, amount: Money, *, strong: bool = False) -> Total:
     return {"label": label, "amount": money_text(amount), "strong": strong}
 
 
-def _line(line: DocumentLine) -> Line:
-    return {
-        "description": clean(line.description),
-        "period": period_text(line.period) if line.period else "",
-        "quantity": f"{line.quantity:,f}" if line.quantity is not None else "",
-        "unit_price": f"{line.unit_price:,f}" if line.unit_price is not None else "",
-        "amount": figure_text(line.amount),
-    }
+def _lines(lines: Sequence[DocumentLine]) -> list[Line]:
+    sums = accumulate(line.amount for line in lines)
+    return [
+        {
+            "description": clean(line.description),
+            "period": period_text(line.period) if line.period else "",
+            "quantity": f"{line.quantity:,f}" if line.quantity is not None else "",
+            "unit_price": _unit_price(line),
+            "amount": figure_text(line.amount),
+            "carried": money_text(carried),
+        }
+        for line, carried in zip(lines, sums, strict=True)
+    ]
+
+
+def _unit_price(line: DocumentLine) -> str:
+    """With the currency's decimals at least; a price may be finer than its money."""
+    if line.unit_price is None:
+        return ""
+    exponent = line.unit_price.as_tuple().exponent
+    decimals = -exponent if isinstance(exponent, int) else 0
+    return f"{line.unit_price:,.{max(decimals, line.amount.currency.digits)}f}"
 
 
 def shown_party(party: Party, labels: Labels) -> ShownParty:
     details = [clean(part) for part in party.address if part.strip()]
+    if party.country and details[-1:] != [party.country]:
+        details.append(party.country)
     if party.email:
         details.append(clean(party.email))
     if party.tax_id:

@@ -396,11 +396,19 @@ def party_to_json(party: Party) -> dict[str, Any]:
         "address": list(party.address),
         "email": party.email,
         "tax_id": party.tax_id,
+        "country": party.country,
     }
 
 
 def party_from_json(stored: dict[str, Any]) -> Party:
-    return Party(stored["name"], tuple(stored["address"]), stored["email"], stored["tax_id"])
+    return Party(
+        stored["name"],
+        tuple(stored["address"]),
+        stored["email"],
+        stored["tax_id"],
+        # Older documents have it in the address.
+        stored.get("country"),
+    )
 
 
 def _period(start: datetime | None, end: datetime | None) -> Period | None:

@@ -6,40 +6,62 @@ import asyncio
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 
+import manimgx_fonts
 import structlog
 import typst
 from noto_cjk_sans_otc import FONT_PATH as CJK
 
 from app.invoices.document import InvoiceDocument, as_shown
+from app.invoices.look import BadLook, Look
 
 log = structlog.get_logger(__name__)
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_FONTS = [str(Path(CJK).parent), str(Path(manimgx_fonts.__path__[0]))]
 _PRINTERS = 2
 
+PLAIN = Look()
 
-def print_pdf(template: str, data: Mapping[str, object], timestamp: datetime) -> bytes:
+
+def print_pdf(
+    template: str, data: Mapping[str, object], timestamp: datetime, look: Look = PLAIN
+) -> bytes:
     """The PDF of a template in templates/, which finds *data* as `d` of common.typ.
 
-    Archivable and accessible where our fonts know every letter: they cover Latin, Greek,
-    Cyrillic, Hebrew, Arabic, Chinese, Japanese and Korean. Other scripts are set in the machine's
-    fonts as a plain PDF, because an archivable one must not contain a letter that cannot be
-    drawn. *timestamp* is a moment of the document, not of the printing: the bytes stay the same.
+    Archivable and accessible where our fonts know every letter, as they do of some thirty
+    scripts. Others are set in the machine's fonts as a plain PDF, because an archivable one must
+    not contain a letter that cannot be drawn. *timestamp* is a moment of the document, not of the
+    printing: the bytes stay the same.
     """
     files = {
         "main.typ": _source(template),
         "common.typ": _source("common.typ"),
         "data.json": json.dumps(data, ensure_ascii=False).encode(),
+        **_worn(look),
     }
     try:
         return _compile(files, timestamp, archivable=True)
     except typst.TypstError as error:
         log.info("invoices.pdf_not_archivable", title=data["title"], reason=error.message)
         return _compile(files, timestamp, archivable=False)
+
+
+def proof(look: Look) -> None:
+    """Raises `BadLook` where the logo cannot be drawn."""
+    if look.logo is None:
+        return
+    files = {
+        "main.typ": f'#image(bytes(json("logo.json")), format: "{look.logo.kind}")'.encode(),
+        "logo.json": json.dumps(list(look.logo.content)).encode(),
+    }
+    try:
+        _compile(files, datetime.fromtimestamp(0, UTC), archivable=False)
+    except typst.TypstError as error:
+        raise BadLook(f"ARAGORA_DOCUMENT_LOGO cannot be drawn: {error.message}") from None
 
 
 def render_pdf(document: InvoiceDocument) -> bytes:
@@ -49,6 +71,18 @@ def render_pdf(document: InvoiceDocument) -> bytes:
 
 def moment_of(document: InvoiceDocument) -> datetime:
     return document.issued_at or document.created_at
+
+
+def _worn(look: Look) -> dict[str, bytes]:
+    files = {"look.json": json.dumps({"color": look.color, "logo": look.logo is not None}).encode()}
+    if look.logo is not None:
+        # The compiler takes no file that is not text; a drawing may hold a picture as text.
+        files["logo.svg"] = (
+            '<svg xmlns="http://www.w3.org/2000/svg" width="700" height="160">'
+            '<image width="700" height="160" preserveAspectRatio="xMinYMid meet" '
+            f'href="{look.logo.inline}"/></svg>'
+        ).encode()
+    return files
 
 
 def _compile(files: dict[str, bytes], timestamp: datetime, *, archivable: bool) -> bytes:
@@ -71,13 +105,14 @@ def _source(template: str) -> bytes:
 def _fonts(*, with_machines: bool) -> typst.Fonts:
     # Kept, because opening twenty megabytes of Chinese for each invoice takes ten times as long
     # as the invoice.
-    return typst.Fonts(include_system_fonts=with_machines, font_paths=[str(Path(CJK).parent)])
+    return typst.Fonts(include_system_fonts=with_machines, font_paths=_FONTS)
 
 
 class Press:
     """Prints PDFs beside the event loop, two at a time. Typesetting releases the interpreter."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look = PLAIN) -> None:
+        self._look = look
         self._printers: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
@@ -94,7 +129,7 @@ class Press:
             raise RuntimeError("the press is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._printers, partial(print_pdf, template, data, timestamp)
+            self._printers, partial(print_pdf, template, data, timestamp, self._look)
         )
 
     async def invoice(self, document: InvoiceDocument) -> bytes:

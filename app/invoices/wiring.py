@@ -12,8 +12,9 @@ from app.infra.settings import Settings
 from app.invoices.document import Party
 from app.invoices.domain import CreditLedger, DiscountBook, NoCredits, NoDiscounts
 from app.invoices.html import Pages
+from app.invoices.look import look_of
 from app.invoices.numbering import InvoiceNumbers
-from app.invoices.pdf import Press
+from app.invoices.pdf import Press, proof
 from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.details import DetailsRepository
 from app.invoices.repository.invoices import InvoiceRepository
@@ -50,7 +51,9 @@ def register(services: Services) -> None:
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     settings, organizations = services[Settings], services[OrganizationService]
     invoices = InvoiceRepository(work)
-    press, pages = services.add(Press, Press()), services.add(Pages, Pages())
+    look = look_of(settings.document_color, settings.document_logo)
+    proof(look)
+    press, pages = services.add(Press, Press(look)), services.add(Pages, Pages(look))
     services[Lifecycle].add(press.open, press.close)
     seller = seller_of(settings)
     services.add(InvoiceService, InvoiceService(work, invoices, press, pages))
@@ -150,4 +153,5 @@ def seller_of(settings: Settings) -> Party:
         address=tuple(part.strip() for part in address if part.strip()),
         email=settings.seller_email or settings.smtp_from,
         tax_id=settings.seller_tax_id,
+        country=settings.seller_country,
     )

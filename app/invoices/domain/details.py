@@ -21,5 +21,5 @@ class Details:
     collection: str | None = None
 
     def party(self, organization_name: str) -> Party:
-        address = (*self.address, self.country) if self.country else self.address
-        return Party(self.legal_name or organization_name, address, self.email, self.tax_id)
+        name = self.legal_name or organization_name
+        return Party(name, self.address, self.email, self.tax_id, self.country)

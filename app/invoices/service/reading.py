@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import DocumentLine, InvoiceDocument, NamedAmount
-from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, Named
+from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, LineKind, Named
 from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
@@ -132,6 +132,8 @@ def _line(line: InvoiceLine) -> DocumentLine:
 def _unit_price(line: InvoiceLine) -> Decimal | None:
     """What one of them cost, where that is said or a whole number of minor units; tiers have no
     such."""
+    if line.kind is LineKind.FEE:
+        return line.amount.major
     if line.kind is not None:
         return Decimal(plain(line.unit_amount)) if line.unit_amount is not None else None
     if not line.quantity or line.amount.minor % line.quantity:

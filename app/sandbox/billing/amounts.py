@@ -58,10 +58,12 @@ def split(amount: int, weights: list[int]) -> list[int]:
     return pieces
 
 
-def shown(amount: int, currency: str) -> str:
-    """An amount for people: `$49.00`, `12.500 KWD`."""
+def shown(amount: int | Decimal, currency: str) -> str:
+    """An amount of minor units for people: `$49.00`, `12.500 KWD`, `$0.0004`."""
     places = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
-    number = f"{abs(Decimal(amount)) / 10**places:,.{places}f}"
+    major = f"{abs(Decimal(amount)).scaleb(-places).normalize():f}"
+    decimals = len(major.partition(".")[2])
+    number = f"{Decimal(major):,.{max(places, decimals)}f}"
     sign = "-" if amount < 0 else ""
     symbol = {"usd": "$", "eur": "€", "gbp": "£"}.get(currency)
     return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency.upper()}"

@@ -247,8 +247,11 @@ def again(sandbox: Sandbox, invoice: Doc) -> None:
 
 def _text(sandbox: Sandbox, price: Doc, quantity: str) -> str:
     product = sandbox.find("product", price["product"]) or {"name": price["product"]}
-    each = amounts.shown(price["unit_amount"] or 0, price["currency"])
-    return f"{quantity} × {product['name']} (at {each} / {price['recurring']['interval']})"
+    described = f"{quantity} × {product['name']}"
+    if price["unit_amount_decimal"] is None:
+        return described
+    each = amounts.shown(Decimal(price["unit_amount_decimal"]), price["currency"])
+    return f"{described} (at {each} / {price['recurring']['interval']})"
 
 
 def add_up(sandbox: Sandbox, invoice: Doc, coupons: list[tuple[str, Doc]]) -> None:

@@ -8,6 +8,7 @@ import io
 import re
 import time
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -16,14 +17,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.invoices.document import DocumentLine, as_shown, figure_text, money_text
+from app.invoices.document import (
+    DocumentLine,
+    Labels,
+    NamedAmount,
+    Party,
+    as_shown,
+    figure_text,
+    money_text,
+    period_text,
+    shown_party,
+)
 from app.invoices.html import Pages
 from app.invoices.pdf import Press, render_pdf
 from app.invoices.table import render_csv
 from app.kernel.money import Currency, Money
+from app.kernel.periods import Period
 from tests.factories.invoices import a_document
 
 PAGES = Pages()
+
+A4_WIDTH = 595
 
 HOSTILE = [
     '#set page(fill: red) #include "/etc/passwd"',
@@ -105,6 +119,7 @@ def test_the_pdf_shows_every_figure() -> None:
         "Paid in full USD 598.00",
         "Professional plan, part 2",
         "21 Nov 2026 – 21 Dec 2026",
+        "Total without tax USD 585.66",
         "Discount USD -5.00",
         "Tax USD 12.34",
         "Amount due USD 0.00",
@@ -172,6 +187,7 @@ def test_no_name_is_markup(name: str) -> None:
         "ООО «Ромашка»",
         "Nguyễn Thị Ánh",
         "Ærø & Søn",
+        *("ไทย จำกัด", "ქართული", "한국 株式会社 北京", "★ Ltd 😀"),
     ],
 )
 def test_names_of_many_scripts_are_archivable(name: str) -> None:
@@ -181,7 +197,7 @@ def test_names_of_many_scripts_are_archivable(name: str) -> None:
     assert b"/MarkInfo" in pdf
 
 
-@pytest.mark.parametrize("name", ["😀 Ltd", "ไทย จำกัด", "देवनागरी"])
+@pytest.mark.parametrize("name", ["ᠮᠣᠩᠭᠣᠯ Ltd", "ᏣᎳᎩ"])
 def test_a_letter_without_a_font_still_gives_a_document(name: str) -> None:
     document = a_document(name)
     assert "USD 299.00" in pdf_text(render_pdf(document))
@@ -197,18 +213,34 @@ def test_a_word_longer_than_the_page_stays_on_it() -> None:
     name = "W" * 300
     pdf = render_pdf(a_document(name))
     assert pdf_text(pdf).replace(" ", "").count("W") == 300
+    assert max(box[2] for letter, box in letters_of(pdf) if letter == "W") < A4_WIDTH
+
+
+def test_a_name_from_the_right_stands_where_lines_begin() -> None:
+    name = "كوكب الشمال (فرع 12)"
+    pdf = render_pdf(a_document(name))
+    lefts = {
+        letter: min(box[0] for found, box in letters_of(pdf) if found == letter) for letter in "(B"
+    }
+    # The branch's bracket, last of what is read, is the leftmost: below `Bill to`.
+    assert lefts["("] == pytest.approx(lefts["B"], abs=3)
+
+
+def letters_of(pdf: bytes) -> list[tuple[str, tuple[float, float, float, float]]]:
+    """The first page's letters and where they stand."""
     document = pypdfium2.PdfDocument(pdf)
-    page = document[0]
-    text_page = page.get_textpage()
-    right_edges = [
-        text_page.get_charbox(i)[2]
-        for i in range(text_page.count_chars())
-        if text_page.get_text_range(i, 1) == "W"
-    ]
-    assert max(right_edges) < page.get_width()
-    text_page.close()
-    page.close()
-    document.close()
+    try:
+        page = document[0]
+        text_page = page.get_textpage()
+        found = [
+            (text_page.get_text_range(i, 1), text_page.get_charbox(i))
+            for i in range(text_page.count_chars())
+        ]
+        text_page.close()
+        page.close()
+    finally:
+        document.close()
+    return found
 
 
 def test_the_same_invoice_gives_the_same_bytes() -> None:
@@ -216,15 +248,55 @@ def test_the_same_invoice_gives_the_same_bytes() -> None:
     assert render_pdf(a_document(lines=3)) != render_pdf(a_document(lines=4))
 
 
-def test_a_long_invoice_goes_over_pages_and_says_which() -> None:
-    pdf = render_pdf(a_document(lines=120))
-    pages = page_count(pdf)
-    text = pdf_text(pdf)
-    assert pages > 3
-    assert f"Page {pages} / {pages}" in text
-    assert "part 120" in text
-    assert text.count("Description") == pages or text.count("Description") == pages - 1
-    assert "Total USD 35,880.00" in text
+def pages_of(pdf: bytes) -> list[str]:
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        texts = []
+        for page in document:
+            text_page = page.get_textpage()
+            texts.append(squeezed(text_page.get_text_range()))
+            text_page.close()
+            page.close()
+    finally:
+        document.close()
+    return texts
+
+
+def test_a_long_invoice_goes_over_pages_and_carries_its_sum() -> None:
+    document = a_document(lines=200)
+    lines = tuple(
+        replace(line, amount=Money(1_000_003 + 7919 * at if at % 9 else -400_001 - at))
+        for at, line in enumerate(document.lines)
+    )
+    total = Money(sum(line.amount.minor for line in lines))
+    document = replace(document, lines=lines, subtotal=total, total=total, amount_paid=total)
+    pages = pages_of(render_pdf(document))
+    assert len(pages) > 5
+    said = iter(lines)
+    sum_, carried = 0, None
+    for at, page in enumerate(pages, start=1):
+        assert f"Page {at} / {len(pages)}" in page
+        assert page.count("Description") == 1
+        if carried is not None:
+            assert f"Brought forward {carried}" in page
+        for part in re.findall(r"Professional plan, part \d+", page):
+            line = next(said)
+            assert part == line.description
+            assert f" {figure_text(line.amount)} " in page
+            sum_ += line.amount.minor
+        carried = money_text(Money(sum_))
+        assert (f"Carried forward {carried}" in page) == (at < len(pages))
+    assert next(said, None) is None
+    assert [page.count(f"Total {money_text(total)}") for page in pages] == [
+        *[0] * (len(pages) - 1),
+        1,
+    ]
+    assert "forward" not in pages[-1].partition("Description")[2]
+    assert "Brought forward" not in pages[0]
+
+
+def test_a_short_invoice_carries_nothing() -> None:
+    assert "forward" not in pdf_text(render_pdf(a_document(lines=3)))
 
 
 async def test_the_loop_goes_on_while_a_long_invoice_is_printed() -> None:
@@ -242,6 +314,58 @@ async def test_the_loop_goes_on_while_a_long_invoice_is_printed() -> None:
     assert (await printing).startswith(b"%PDF")
     assert longest < took / 2
     await press.close()
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "shown"),
+    [
+        ("usd", "2500", "2,500.00"),
+        ("usd", "0.000075", "0.000075"),
+        ("jpy", "2500", "2,500"),
+        ("kwd", "1.5", "1.500"),
+    ],
+)
+def test_a_unit_price_has_the_decimals_of_its_currency_at_least(
+    currency: str, price: str, shown: str
+) -> None:
+    document = a_document(currency=currency)
+    line = replace(document.lines[0], unit_price=Decimal(price))
+    assert as_shown(replace(document, lines=(line,)))["lines"][0]["unit_price"] == shown
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        ("2026-11-01T00:00Z", "2026-12-01T00:00Z", "1 Nov 2026 – 30 Nov 2026"),
+        ("2026-11-21T09:00Z", "2026-12-21T09:00Z", "21 Nov 2026 – 21 Dec 2026"),
+        ("2026-11-01T00:00Z", "2026-11-02T00:00Z", "1 Nov 2026"),
+    ],
+)
+def test_a_period_is_shown_by_the_days_it_touches(start: str, end: str, shown: str) -> None:
+    assert period_text(Period(datetime.fromisoformat(start), datetime.fromisoformat(end))) == shown
+
+
+def test_a_share_is_said_once() -> None:
+    named = [
+        NamedAmount("Volume discount 5 %", Decimal("5.0"), Money(1)),
+        NamedAmount("Promo code TEN", Decimal(10), Money(1)),
+        NamedAmount("Promo code TEN", None, Money(1)),
+    ]
+    assert [one.label for one in named] == [
+        "Volume discount 5 %",
+        "Promo code TEN 10 %",
+        "Promo code TEN",
+    ]
+
+
+def test_what_credit_paid_is_paid_in_full() -> None:
+    shown = as_shown(a_document(credit=Money(29900), amount_paid=Money(0)))
+    assert (shown["headline"], shown["headline_amount"]) == ("Paid in full", "USD 299.00")
+
+
+def test_a_country_is_said_once() -> None:
+    for party in (Party("A", ("Weg 1", "DE"), country="DE"), Party("A", ("Weg 1",), country="DE")):
+        assert shown_party(party, Labels())["details"] == ["Weg 1", "DE"]
 
 
 @pytest.mark.parametrize(
