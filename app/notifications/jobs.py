@@ -10,6 +10,7 @@ from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId
 from app.notifications.domain import NoticeKind
+from app.notifications.kinds import job_of
 from app.notifications.service.delivery import DELIVER, Delivery
 from app.notifications.service.endpoints import POST
 from app.notifications.service.posting import Posting
@@ -42,7 +43,7 @@ async def forget(payload: Payload, services: Services) -> None:
 
 
 JOBS: dict[str, Callable[[Payload, Services], Awaitable[None]]] = {
-    **{f"notifications.{kind.value}": partial(_tell, kind) for kind in NoticeKind},
+    **{job_of(kind): partial(_tell, kind) for kind in NoticeKind},
     DELIVER: deliver,
     POST: post,
     "notifications.sweep": sweep,

@@ -40,6 +40,11 @@ class Rule:
         return bool(self.audience & {Audience.PERSON, Audience.GUEST})
 
 
+def job_of(kind: NoticeKind) -> str:
+    """The job that a fact wakes to have a notice of this kind written."""
+    return f"notifications.{kind.value}"
+
+
 def can_be_muted(kind: NoticeKind) -> bool:
     """What concerns the safety of an account, and what only operators can mend, is always told."""
     return Audience.KEEPERS in RULES[kind].audience
@@ -91,7 +96,11 @@ RULES: Mapping[NoticeKind, Rule] = {
     NoticeKind.TRIAL_ENDING: Rule(
         _KEEPERS, ("subscription_id", "trial_end"), event=HookEvent.TRIAL_ENDING
     ),
-    NoticeKind.PAYMENT_METHOD_EXPIRING: Rule(_KEEPERS, ("brand", "last4", "exp_month", "exp_year")),
+    NoticeKind.PAYMENT_METHOD_EXPIRING: Rule(
+        _KEEPERS,
+        ("brand", "last4", "exp_month", "exp_year"),
+        event=HookEvent.PAYMENT_METHOD_EXPIRING,
+    ),
     NoticeKind.INVOICE_READY: Rule(_KEEPERS, ("invoice_id",), event=HookEvent.INVOICE_ISSUED),
     NoticeKind.RECEIPT: Rule(_KEEPERS, ("invoice_id",), event=HookEvent.INVOICE_PAID),
     NoticeKind.REFUND_MADE: Rule(_KEEPERS, ("refund_id",), event=HookEvent.REFUND_MADE),
@@ -99,7 +108,10 @@ RULES: Mapping[NoticeKind, Rule] = {
         _KEEPERS | _OPERATORS, ("refund_id",), event=HookEvent.REFUND_FAILED
     ),
     NoticeKind.DISPUTE_OPENED: Rule(
-        _KEEPERS | _OPERATORS, ("dispute_id",), event=HookEvent.DISPUTE_OPENED
+        # An inquiry that becomes a dispute is news: now money is at stake.
+        _KEEPERS | _OPERATORS,
+        ("dispute_id", "is_inquiry"),
+        event=HookEvent.DISPUTE_OPENED,
     ),
     NoticeKind.DISPUTE_CLOSED: Rule(
         _KEEPERS | _OPERATORS, ("dispute_id",), event=HookEvent.DISPUTE_CLOSED

@@ -25,6 +25,7 @@ from app.notifications.service.delivery import Delivery
 from app.notifications.service.endpoints import EndpointService, SecretBox
 from app.notifications.service.letters import Letters
 from app.notifications.service.looking import NoticeDesk
+from app.notifications.service.outbox import EndpointOutbox
 from app.notifications.service.posting import Posting
 from app.notifications.service.preferences import PreferenceService, UnsubscribeLinks
 from app.notifications.service.telling import Telling
@@ -48,6 +49,7 @@ def register(services: Services) -> None:
         EndpointService,
         EndpointService(work, *stores, hooks, secrets, services[AuditLog], clock),
     )
+    work.attend(EndpointOutbox(endpoints, clock).take)
     services.add(Posting, Posting(work, *stores, hooks, secrets, clock))
     people = PeopleLetters(users, services[OneTimeTokenService], services[InviteService])
     letters = Letters(
@@ -87,7 +89,6 @@ def register(services: Services) -> None:
             notices,
             services[MemberService],
             users,
-            endpoints,
             preferences,
             clock,
             has_chat=has_chat,

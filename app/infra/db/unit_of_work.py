@@ -56,6 +56,8 @@ _current: ContextVar[_Unit | None] = ContextVar("unit_of_work", default=None)
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
 Followers = Callable[[Sequence[Fact]], Sequence[NewJob]]
+Witness = Callable[[Sequence[NewJob]], Awaitable[None]]
+"""Is shown the jobs that a unit's facts wake while the unit is still open."""
 
 
 def _mine() -> _Unit | None:
@@ -87,6 +89,15 @@ class UnitOfWork:
         self._jobs = jobs
         self._followers = followers
         self._before_commit = before_commit
+        self._witnesses: list[Witness] = []
+
+    def attend(self, witness: Witness) -> None:
+        """Let *witness* write down what happened in the order in which it happens.
+
+        Jobs run side by side and keep no order. A witness is called in the unit that announces,
+        so what it writes is of that commit; it must not announce anything itself.
+        """
+        self._witnesses.append(witness)
 
     @asynccontextmanager
     async def begin(self, organization_id: OrganizationId) -> AsyncIterator[AsyncSession]:
@@ -157,7 +168,11 @@ class UnitOfWork:
                     yield session
                     if unit.doomed:
                         raise UnitDoomed("an inner use-case failed and its failure was swallowed")
-                    await self._jobs.enqueue(session, [*unit.jobs, *self._followers(unit.facts)])
+                    woken = self._followers(unit.facts)
+                    if woken:
+                        for witness in self._witnesses:
+                            await witness(woken)
+                    await self._jobs.enqueue(session, [*unit.jobs, *woken])
                     for hook in self._before_commit:
                         await hook(session)
             finally:

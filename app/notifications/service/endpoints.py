@@ -195,6 +195,7 @@ class EndpointService:
     ) -> None:
         """Queue a message for every endpoint that wants it, once for its cause; joins the unit."""
         async with self._work.begin(organization_id):
+            # Locked until the commit, so that no later commit has the earlier place.
             for row in await self._endpoints.claim_listening(organization_id, event):
                 body = message(organization_id, event, facts, at)
                 if await self._deliveries.add_once(organization_id, row, event, cause, body, at):

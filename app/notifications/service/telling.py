@@ -14,7 +14,6 @@ from app.notifications.domain import Audience, Channel, Facts, NoticeKind, subje
 from app.notifications.kinds import KEEPS, RULES, cause_of
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.service.delivery import DELIVER
-from app.notifications.service.endpoints import EndpointService
 from app.notifications.service.preferences import PreferenceService
 from app.organizations.domain import PERMISSIONS, Member
 from app.organizations.service import MemberService
@@ -30,7 +29,6 @@ class Telling:
         notices: NoticeRepository,
         members: MemberService,
         users: UserService,
-        endpoints: EndpointService,
         preferences: PreferenceService,
         clock: Clock,
         *,
@@ -40,14 +38,15 @@ class Telling:
         self._notices = notices
         self._members = members
         self._users = users
-        self._endpoints = endpoints
         self._preferences = preferences
         self._clock = clock
         self._has_chat = has_chat
 
     async def tell(self, kind: NoticeKind, facts: Facts) -> None:
-        """A notice for each who should hear of it, and a message to each endpoint that wants it;
-        who has one for this cause gets no second."""
+        """A notice for each who should hear of it; who has one for this cause gets no second.
+
+        Endpoints were told already, see `outbox.py`.
+        """
         organization_id = subject_of(facts)
         if organization_id is not None:
             await self._tell_theirs(organization_id, kind, facts)
@@ -70,10 +69,6 @@ class Telling:
                     await self._add(organization_id, kind, facts, now, person_id)
             if Audience.GUEST in rule.audience:
                 await self._add(organization_id, kind, facts, now)
-            if rule.event is not None:
-                await self._endpoints.announce(
-                    organization_id, rule.event, cause_of(kind, facts), facts, now
-                )
 
     async def _tell_ours(self, kind: NoticeKind, facts: Facts) -> None:
         rule, now = RULES[kind], self._clock.now()

@@ -19,13 +19,14 @@ from app.gateways.hooks.memory import MemoryHooks, Posted
 from app.infra.security.secret import SigningSecret
 from app.kernel.clock import ManualClock
 from app.kernel.facts import Fact
-from app.kernel.ids import OrganizationId, decode_id, new_id
+from app.kernel.ids import OrganizationId, decode_id, encode_id, new_id
 from app.notifications.domain import LEASE, HookEvent
 from app.notifications.endpoints import ENDPOINT_RETRIES, KEPT
 from app.notifications.service.endpoints import EndpointService, SecretBox
 from app.notifications.service.posting import Posting
 from app.notifications.standard_webhooks import headers
-from app.payments.events import DisputeClosed, RefundMade
+from app.payments.events import DisputeClosed, DisputeOpened, RefundMade
+from app.subscriptions.events import PaymentMethodExpiring
 from tests.conftest import START
 from tests.factories.people import Owner, an_owner
 from tests.features.notifications.conftest import Hooked
@@ -190,6 +191,61 @@ async def test_a_later_message_waits_for_the_earlier_and_other_endpoints_do_not(
     heard = told(hooked.hooks, failing["url"])
     assert heard == [heard[0], *told(hooked.hooks, other["url"])]
     assert [each["attempts"] for each in await deliveries(owner, failing)] == [2, 1, 1]
+
+
+async def test_two_workers_tell_in_the_order_in_which_it_happened(hooked: Hooked) -> None:
+    """Jobs run side by side and end in any order; what happened did not."""
+    owner = await an_owner(hooked.service)
+    endpoint = await an_endpoint(owner)
+    facts = [refund(owner) for _ in range(16)]
+    for fact in facts:
+        async with hooked.service.work.begin(OrganizationId(owner.organization_id)):
+            hooked.service.work.announce(fact)
+    await asyncio.gather(hooked.service.drain(), hooked.service.drain())
+    await hooked.service.drain()
+    assert [each["data"]["refund_id"] for each in told(hooked.hooks, endpoint["url"])] == [
+        encode_id("ref", fact.refund_id) for fact in facts
+    ]
+
+
+async def test_what_was_rolled_back_is_told_to_nobody(hooked: Hooked) -> None:
+    owner = await an_owner(hooked.service)
+    endpoint = await an_endpoint(owner)
+    with pytest.raises(ZeroDivisionError):
+        async with hooked.service.work.begin(OrganizationId(owner.organization_id)):
+            hooked.service.work.announce(refund(owner))
+            raise ZeroDivisionError
+    await hooked.service.drain()
+    assert await deliveries(owner, endpoint) == []
+
+
+async def test_an_inquiry_that_becomes_a_dispute_is_told_as_both_and_each_once(
+    hooked: Hooked,
+) -> None:
+    owner = await an_owner(hooked.service)
+    endpoint = await an_endpoint(owner)
+    asked = DisputeOpened(owner.organization_id, new_id(), 5000, "usd", "fraudulent", True)
+    for fact in (asked, asked, replace(asked, is_inquiry=False), replace(asked, is_inquiry=False)):
+        await happen(hooked.service, fact)
+    for _ in range(2):
+        await happen(hooked.service, DisputeClosed(owner.organization_id, asked.dispute_id, "won"))
+    heard = told(hooked.hooks, endpoint["url"])
+    assert [(each["type"], each["data"].get("is_inquiry")) for each in heard] == [
+        ("dispute.opened", True),
+        ("dispute.opened", False),
+        ("dispute.closed", None),
+    ]
+    subjects = [mail.subject for mail in hooked.service.mail.to(owner.email)]
+    assert len([each for each in subjects if ": a bank " in each]) == 2, subjects
+
+
+async def test_endpoints_hear_of_cards_that_expire(hooked: Hooked) -> None:
+    owner = await an_owner(hooked.service)
+    endpoint = await an_endpoint(owner, events=["payment_method.expiring"])
+    fact = PaymentMethodExpiring(owner.organization_id, "visa", "4242", 12, 2026)
+    for _ in range(2):
+        await happen(hooked.service, fact)
+    assert len(told(hooked.hooks, endpoint["url"])) == 1
 
 
 async def test_retries_have_the_same_id_and_body_and_their_own_time(hooked: Hooked) -> None:
