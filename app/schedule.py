@@ -6,6 +6,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("platform.clean_up", "*/15 * * * *"),
     Scheduled("auth.forget_expired", "*/15 * * * *"),
     Scheduled("credits.let_lapse", "*/10 * * * *"),
+    Scheduled("credits.settle_use", "* * * * *"),
     Scheduled("credits.warn_of_expiry", "25 * * * *"),
     Scheduled("discounts.tell_stripe", "35 * * * *"),
     Scheduled("discounts.release_forgotten", "45 * * * *"),

@@ -13,7 +13,12 @@ from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.notifications.events import EndpointDisabled
-from app.organizations.events import MemberInvited, MemberRemoved, QuotaWindowChanged
+from app.organizations.events import (
+    CreditUseChanged,
+    MemberInvited,
+    MemberRemoved,
+    QuotaWindowChanged,
+)
 from app.payments.events import DisputeClosed, DisputeOpened, RefundFailed, RefundMade
 from app.pricing.events import PricesAdded
 from app.recovery.events import GraceEnded, GraceEnding
@@ -66,6 +71,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     GraceEnding: ("notifications.grace_ending",),
     GraceEnded: ("notifications.grace_ended", "metered.enrol"),
     DuplicateSubscription: ("notifications.duplicate_subscription",),
+    CreditUseChanged: ("credits.follow_plan",),
     CreditExpiring: ("notifications.credit_expiring",),
     EndpointDisabled: ("notifications.endpoint_disabled",),
     PriceUnknown: ("notifications.price_unknown",),

@@ -98,6 +98,7 @@ FEATURES: tuple[Register, ...] = (
     users.register,
     organizations.register,
     auth.register,
+    usage.register_prepaid,
     credits.register,
     discounts.register,
     _settling,

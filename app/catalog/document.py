@@ -31,7 +31,7 @@ from app.catalog.parts import (
     VolumePart,
 )
 from app.kernel.entitlements import MetricLimit
-from app.kernel.money import Currency, Money
+from app.kernel.money import USD, Currency, Money
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -148,6 +148,24 @@ def _contradictions(part: CatalogPart) -> list[tuple[tuple[str | int, ...], str]
             and item.metric in part.metrics
             and part.metrics[item.metric].aggregation not in _ADDS_UP
         ]
+        if plan.draws_on_credit:
+            found += _twice_paid(part, index, plan)
+    return found
+
+
+def _twice_paid(
+    part: CatalogPart, index: int, plan: PlanPart
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """What a plan that draws on credit cannot have: costs are in USD, and tokens are paid once."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    if part.currency != str(USD):
+        found.append((("plans", index, "draws_on_credit"), "credit for costs is in usd"))
+    found += [
+        (("plans", index, "metered", position), "tokens are paid from credit in this plan")
+        for position, item in enumerate(plan.metered)
+        if item.metric in part.metrics
+        and part.metrics[item.metric].measure is not domain.Measure.QUANTITY
+    ]
     return found
 
 
@@ -223,6 +241,7 @@ def _plan(part: PlanPart, rank: int, currency: Currency, price_ids: StripePriceI
         ),
         trial_days=part.trial_days,
         commitment=part.commitment,
+        draws_on_credit=part.draws_on_credit,
     )
 
 

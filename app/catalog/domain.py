@@ -185,6 +185,8 @@ class Plan:
     trial_days: int
     commitment: Decimal | None = None
     """What a window's usage costs at least, all metrics together."""
+    draws_on_credit: bool = False
+    """Whether what calls to models cost is taken from prepaid credit, and refused beyond it."""
 
     @property
     def is_free(self) -> bool:
@@ -250,6 +252,7 @@ class Catalog:
             features=plan.features,
             seat_limit=plan.seat_limit,
             window=None if self.window is QuotaWindow.CALENDAR_MONTH else window,
+            draws_on_credit=plan.draws_on_credit,
         )
 
     def free_entitlements(self) -> Entitlements:
@@ -286,6 +289,10 @@ class Catalog:
             ),
             None,
         )
+
+    def upgrade_beyond_credit(self, plan_key: str) -> str | None:
+        """The lowest plan above *plan_key* in which calls need no credit."""
+        return next((plan.key for plan in self._above(plan_key) if not plan.draws_on_credit), None)
 
     def _above(self, plan_key: str) -> list[Plan]:
         held = self.plan(plan_key)

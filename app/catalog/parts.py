@@ -123,7 +123,9 @@ class _GrownPart(_Part):
         return {name: value for name, value in written.items() if value or name not in _NEW_WORDS}
 
 
-_NEW_WORDS = frozenset({"included", "minimum_spend", "maximum_spend", "dimensions", "commitment"})
+_NEW_WORDS = frozenset(
+    {"included", "minimum_spend", "maximum_spend", "dimensions", "commitment", "draws_on_credit"}
+)
 
 
 class DimensionPart(_Part):
@@ -169,6 +171,7 @@ class PlanPart(_GrownPart):
     metered: list[MeteredPart] = []
     trial_days: Annotated[int, Field(ge=0, le=730)] = 0
     commitment: Amount | None = None
+    draws_on_credit: bool = False
 
     @field_validator("limits", mode="before")
     @classmethod

@@ -136,6 +136,9 @@ class PlanOut(OutputModel):
     features: list[str]
     metered: list[MeteredPriceOut]
     commitment: DecimalString | None
+    draws_on_credit: bool = Field(
+        description="Whether calls to models are paid from prepaid credit, and refused beyond it."
+    )
     trial_days: int
 
     @classmethod
@@ -152,6 +155,7 @@ class PlanOut(OutputModel):
             features=sorted(plan.features),
             metered=[MeteredPriceOut.from_domain(item) for item in plan.metered],
             commitment=plan.commitment,
+            draws_on_credit=plan.draws_on_credit,
             trial_days=plan.trial_days,
         )
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_FLOOR, Decimal, localcontext
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
-from app.kernel.money import Currency
+from app.kernel.ids import OrganizationId
+from app.kernel.money import USD, Currency, Money
+from app.kernel.rates import EXACT
 
 EXPIRING_SOON = timedelta(days=7)
 """How long before its end people are told of a grant."""
+
+
+USE_CAUSE = "use:"
+"""How the cause of an entry begins that settles the use of models."""
 
 
 class GrantType(StrEnum):
@@ -27,6 +35,63 @@ class GrantType(StrEnum):
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _DRAWN_FIRST = {kind: place for place, kind in enumerate(GrantType)}
 """Rule 7 puts promotional before purchased; what was given before what was paid for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What calls to models took of an account's credit and hold of it, exact, in USD."""
+
+    posted: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How far use may go, in USD: what there is, and what of it the ledger has taken already.
+
+    From `lapses_at` on, `lapsing` of the balance is gone. Where it does not refuse, it only says
+    what was settled.
+    """
+
+    balance: Decimal
+    settled: Decimal
+    refuses: bool
+    lapses_at: datetime | None = None
+    lapsing: Decimal = Decimal(0)
+
+
+class CreditUse(Protocol):
+    """Who knows what use took and holds, and refuses more; supplied by usage, which stands above.
+
+    Every method joins the unit around it.
+    """
+
+    async def hold_still(self, organization_id: OrganizationId) -> None:
+        """Let nobody record until the unit ends; before every other lock."""
+
+    async def begin(
+        self, organization_id: OrganizationId, account_id: UUID, since: datetime
+    ) -> None:
+        """Count what happens from *since* on."""
+
+    async def end(self, organization_id: OrganizationId, account_id: UUID, at: datetime) -> None:
+        """Count nothing that happens from *at* on."""
+
+    async def look(
+        self, organization_id: OrganizationId, account_id: UUID, *, lock: bool = False
+    ) -> Used:
+        """What use took and holds; with *lock* it neither takes nor holds more until the end."""
+
+    async def used_since(
+        self, organization_id: OrganizationId, account_id: UUID, at: datetime
+    ) -> Decimal:
+        """What of the use happened at *at* or later."""
+
+    async def bound(self, organization_id: OrganizationId, account_id: UUID, bound: Bound) -> None:
+        """Set how far use may go."""
+
+    async def list_due(self, now: datetime) -> list[OrganizationId]:
+        """Whose use or credit the ledger has something to write down of."""
 
 
 class EntryKind(StrEnum):
@@ -92,6 +157,15 @@ class Balance:
     amount: int
     expiring: tuple[Grant, ...]
     """Every grant with an end and something left, the soonest first."""
+    unsettled: Decimal = Decimal(0)
+    """What use has cost and the ledger has not taken yet, in USD."""
+    held: Decimal = Decimal(0)
+    """What reservations hold, in USD."""
+
+    @property
+    def available(self) -> int:
+        """What can be spent now, in whole minor units: neither used nor held."""
+        return spare(self.amount, max(self.unsettled, Decimal(0)) + self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +176,33 @@ class Deduction:
     amount_deducted: int
     remaining_amount: int
     balance: int
+
+
+def whole_cents(cost: Decimal) -> int:
+    """The cents that a cost fills; what is left of it counts when it has become a cent."""
+    with localcontext(EXACT):
+        return int((cost * 100).to_integral_value(ROUND_FLOOR))
+
+
+def in_dollars(cents: int) -> Decimal:
+    return Money(cents, USD).major
+
+
+def spare(balance: int, spoken_for: Decimal) -> int:
+    """What of a balance in cents nobody has a claim to."""
+    return max(balance + whole_cents(-spoken_for), 0)
+
+
+def undraw(amount: int, drawn: Iterable[Draw]) -> tuple[Draw, ...]:
+    """Give *amount* back to the grants that gave it, in this order; draws below nothing."""
+    back: list[Draw] = []
+    for draw_ in drawn:
+        if amount == 0:
+            break
+        part = min(amount, draw_.amount)
+        back.append(Draw(draw_.grant_id, -part))
+        amount -= part
+    return tuple(back)
 
 
 def in_order_of_use(grants: Iterable[Grant]) -> list[Grant]:

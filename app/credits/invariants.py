@@ -1,9 +1,11 @@
 """What must always hold of credit, as SQL that returns a row for each place where it does not.
 
-Each takes `:organization_id`, null for all.
+Each takes `:organization_id`, null for all, and `:now`.
 """
 
 from __future__ import annotations
+
+from app.credits.domain import USE_CAUSE
 
 _ONLY = "(cast(:organization_id as uuid) is null or organization_id = :organization_id)"
 
@@ -42,5 +44,43 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         f"""
         select organization_id, currency, sum(amount) as balance from credit_entries
         where {_ONLY} group by 1, 2 having sum(amount) < 0""",
+    ),
+    "credits.use_goes_as_far_as_credit": (
+        "Calls that are paid from credit may cost what there is and what was settled, and no more.",
+        f"""
+        select a.organization_id, a.id, a.use_settled, g.balance, l.hard_usd, l.settled_usd
+        from credit_accounts a
+        left join spend_limits l on l.organization_id = a.organization_id and l.id = a.id
+        cross join lateral (
+            select coalesce(sum(remaining), 0) as balance from credit_grants
+            where organization_id = a.organization_id and account_id = a.id
+        ) as g
+        where a.is_used and {_ONLY.replace("organization_id =", "a.organization_id =")} and (
+            l.is_active is not true or l.settled_usd * 100 <> a.use_settled
+            or l.amount_usd * 100 <> g.balance + a.use_settled
+            or l.hard_usd is distinct from
+                case when a.draws_since is not null then l.amount_usd end
+        )""",
+    ),
+    "credits.settled_use_is_in_entries": (
+        "What was settled of the use of models is what entries took for it.",
+        f"""
+        select a.organization_id, a.id, a.use_settled, coalesce(-sum(e.amount), 0) as taken
+        from credit_accounts a
+        left join credit_entries e on e.organization_id = a.organization_id
+            and e.account_id = a.id and e.cause like '{USE_CAUSE}%'
+        where (a.is_used or e.id is not null)
+            and {_ONLY.replace("organization_id =", "a.organization_id =")}
+        group by 1, 2, 3 having a.use_settled <> coalesce(-sum(e.amount), 0)""",
+    ),
+    "credits.plans_that_draw_are_followed": (
+        "Where a plan has drawn on credit for five minutes, its use is paid from an account.",
+        f"""
+        select o.id as organization_id, o.draws_on_credit_since, a.draws_since
+        from organizations o
+        left join credit_accounts a on a.organization_id = o.id and a.currency = 'usd'
+        where o.draws_on_credit_since < cast(:now as timestamptz) - interval '5 minutes'
+            and a.draws_since is distinct from o.draws_on_credit_since
+            and {_ONLY.replace("organization_id =", "o.id =")}""",
     ),
 }

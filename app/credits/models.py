@@ -19,13 +19,25 @@ _KINDS = ", ".join(f"'{kind.value}'" for kind in EntryKind)
 
 
 class CreditAccount(TenantTable):
-    """One currency of an organization: the row that everyone locks who changes its balance."""
+    """One currency of an organization: the row that everyone locks who changes its balance.
+
+    `is_used` where calls to models are or were paid from it; `draws_since` while they are. Of what
+    they cost, entries have taken `use_settled` in `use_settlements` steps.
+    """
 
     __tablename__ = "credit_accounts"
-    __table_args__ = (UniqueConstraint("organization_id", "currency"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "currency"),
+        CheckConstraint("use_settled >= 0", name="use_settled_not_negative"),
+        CheckConstraint("is_used or draws_since is null", name="drawn_on_is_used"),
+    )
 
     currency: Mapped[CurrencyCode]
     opened_at: Mapped[datetime]
+    is_used: Mapped[bool] = mapped_column(default=False)
+    draws_since: Mapped[datetime | None]
+    use_settled: Mapped[MinorUnits] = mapped_column(default=0)
+    use_settlements: Mapped[int] = mapped_column(default=0)
 
 
 class CreditGrant(TenantTable):

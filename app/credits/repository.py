@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, and_, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.credits.domain import Draw
+from app.credits.domain import USE_CAUSE, Draw
 from app.credits.models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId, new_id
@@ -39,8 +39,19 @@ class CreditRepository(Repository):
                 CreditAccount.currency == str(currency),
             )
             .with_for_update()
+            .execution_options(populate_existing=True)
         )
         return found.one()
+
+    async def find_account(
+        self, organization_id: OrganizationId, currency: Currency
+    ) -> CreditAccount | None:
+        return await self.session.scalar(
+            select(CreditAccount).where(
+                CreditAccount.organization_id == organization_id,
+                CreditAccount.currency == str(currency),
+            )
+        )
 
     async def add(self, *rows: CreditGrant | CreditEntry) -> None:
         self.session.add_all(rows)
@@ -118,6 +129,27 @@ class CreditRepository(Repository):
         for row in rows:
             draws[row.entry_id].append(Draw(row.grant_id, row.amount))
         return {entry_id: tuple(found) for entry_id, found in draws.items()}
+
+    async def drawn_for_use(self, organization_id: OrganizationId) -> list[Draw]:
+        """What use has of each grant, what it drew on last first."""
+        rows = await self.session.execute(
+            select(CreditDraw.grant_id, func.sum(CreditDraw.amount))
+            .join(
+                CreditEntry,
+                and_(
+                    CreditEntry.organization_id == CreditDraw.organization_id,
+                    CreditEntry.id == CreditDraw.entry_id,
+                ),
+            )
+            .where(
+                CreditDraw.organization_id == organization_id,
+                CreditEntry.cause.startswith(USE_CAUSE),
+            )
+            .group_by(CreditDraw.grant_id)
+            .having(func.sum(CreditDraw.amount) > 0)
+            .order_by(func.max(cast(CreditDraw.id, Text)).desc())
+        )
+        return [Draw(grant_id, int(amount)) for grant_id, amount in rows]
 
     async def balance(self, organization_id: OrganizationId, currency: Currency) -> int:
         """The sum of the account's entries."""

@@ -9,7 +9,14 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from app.credits.domain import Balance, Deduction, Draw, Entry, EntryKind, Grant, GrantType
-from app.infra.http.schemas import InputModel, Instant, InstantIn, OutputModel, prefixed_id
+from app.infra.http.schemas import (
+    DecimalString,
+    InputModel,
+    Instant,
+    InstantIn,
+    OutputModel,
+    prefixed_id,
+)
 from app.kernel.money import USD, Currency
 
 if TYPE_CHECKING:
@@ -91,6 +98,13 @@ class BalanceOut(OutputModel):
 
     currency: str
     balance: int
+    available: int = Field(
+        description="What of the balance neither waits to be settled nor is held, in minor units."
+    )
+    unsettled_usd: DecimalString = Field(
+        description="What calls to models have cost and the balance does not show yet."
+    )
+    held_usd: DecimalString = Field(description="What reservations hold.")
     expiring: list[GrantOut]
 
     @classmethod
@@ -98,6 +112,9 @@ class BalanceOut(OutputModel):
         return cls(
             currency=balance.currency,
             balance=balance.amount,
+            available=balance.available,
+            unsettled_usd=balance.unsettled,
+            held_usd=balance.held,
             expiring=[GrantOut.of(grant) for grant in balance.expiring],
         )
 

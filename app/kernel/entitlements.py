@@ -38,7 +38,8 @@ class Entitlements:
     """Everything a plan grants, copied beside the organization that holds it.
 
     `window` is the current quota window; `None` means the UTC calendar month (rule 2).
-    A metric that `limits` does not name is unlimited.
+    A metric that `limits` does not name is unlimited. With `draws_on_credit`, what calls to
+    models cost is taken from prepaid credit, and refused beyond it.
     """
 
     plan: str
@@ -47,3 +48,4 @@ class Entitlements:
     features: frozenset[str] = frozenset()
     seat_limit: int | None = 1
     window: Period | None = None
+    draws_on_credit: bool = False

@@ -75,6 +75,7 @@ class Organization:
     is_suspended: bool
     is_disputed: bool
     created_at: datetime
+    draws_on_credit_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,14 @@ class MemberInvited(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class CreditUseChanged(Fact):
+    """From *at* on, calls to models are paid from prepaid credit, or no longer are."""
+
+    organization_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaWindowChanged(Fact):
     """What happens from *since* on counts in another window than what was counted so far."""
 

@@ -41,6 +41,7 @@ class Organization(PlatformTable):
     window_start: Mapped[datetime | None]
     window_end: Mapped[datetime | None]
     stripe_customer_id: Mapped[str | None] = mapped_column(unique=True)
+    draws_on_credit_since: Mapped[datetime | None]
     is_suspended: Mapped[bool] = mapped_column(default=False)
     is_disputed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
@@ -60,10 +61,11 @@ class Organization(PlatformTable):
             features=frozenset(self.features),
             seat_limit=self.seat_limit,
             window=self.window,
+            draws_on_credit=self.draws_on_credit_since is not None,
         )
 
-    @entitlements.setter
-    def entitlements(self, granted: Entitlements) -> None:
+    def grant(self, granted: Entitlements, at: datetime) -> None:
+        """Replace what the plan grants; credit is drawn on since its first plan in a row did."""
         self.plan = granted.plan
         self.catalog_version = granted.catalog_version
         self.limits = limits_to_json(granted.limits)
@@ -71,6 +73,10 @@ class Organization(PlatformTable):
         self.seat_limit = granted.seat_limit
         self.window_start = granted.window.start if granted.window else None
         self.window_end = granted.window.end if granted.window else None
+        if not granted.draws_on_credit:
+            self.draws_on_credit_since = None
+        elif self.draws_on_credit_since is None:
+            self.draws_on_credit_since = at
 
     def to_domain(self) -> domain.Organization:
         return domain.Organization(
@@ -79,6 +85,7 @@ class Organization(PlatformTable):
             slug=self.slug,
             entitlements=self.entitlements,
             stripe_customer_id=self.stripe_customer_id,
+            draws_on_credit_since=self.draws_on_credit_since,
             is_suspended=self.is_suspended,
             is_disputed=self.is_disputed,
             created_at=self.created_at,

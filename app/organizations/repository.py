@@ -38,6 +38,7 @@ class OrganizationRepository(Repository):
                 seat_limit=organization.seat_limit,
                 window_start=organization.window_start,
                 window_end=organization.window_end,
+                draws_on_credit_since=organization.draws_on_credit_since,
                 is_suspended=False,
                 is_disputed=False,
                 created_at=organization.created_at,

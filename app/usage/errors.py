@@ -125,6 +125,13 @@ class BudgetExceeded(PaymentRequired):
     )
 
 
+class InsufficientCredits(PaymentRequired):
+    """Prepaid credit does not cover this: {used} USD of {limit} are used, {held} held."""
+
+    code = "insufficient_credits"
+    shown = ("limit", "used", "held", "remaining", "requested", "upgrade_to")
+
+
 class ExportsBusy(Unavailable):
     """Other exports are running; this one can begin when they are done."""
 

@@ -168,6 +168,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
                 and usage_period_start(l.period, e.occurred_at) = s.period_start
                 and case l.scope
                     when 'organization' then true
+                    when 'credit' then e.occurred_at <@ l.counts_in
                     when 'workspace' then e.workspace = l.subject
                     when 'user' then e.user_id = l.subject
                     when 'api_key' then e.api_key_id::text = l.subject

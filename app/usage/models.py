@@ -20,13 +20,13 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZMULTIRANGE, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import PlatformTable, TenantTable
 from app.infra.db.types import UtcInstant
 from app.usage import ddl  # noqa: F401 - the default partition and the writing function
-from app.usage.spend import SpendPeriod, SpendScope
+from app.usage.spend import CREDIT, SpendPeriod, SpendScope
 
 COST_PLACES = 18
 
@@ -247,6 +247,11 @@ class UsageValue(_Keyed):
 class SpendLimit(TenantTable):
     """A bound on what part of an organization may spend in a period; its id is the budget's.
 
+    A limit of the scope `credit` has the id of a credit account, and its ledger keeps it in step:
+    `hard_usd` is what the account has and what use has taken from it, `settled_usd`. It counts
+    what happened in `counts_in`, while a plan drew on credit; from `lapses_at` on, when credit
+    comes to its end, it is as low as `lapsed_usd`.
+
     `soft_usd` and `hard_usd` are amounts beyond which spending is refused, to callers without
     `budgets.exceed` and to everybody. Events are posted from `counts_from` on: the beginning of
     the period in which the limit was made, whose spending was counted then.
@@ -255,7 +260,17 @@ class SpendLimit(TenantTable):
     __tablename__ = "spend_limits"
     __table_args__ = (
         Index("ix_spend_limits_subject", "organization_id", "scope", "subject"),
-        CheckConstraint(f"scope in ({_listed(SpendScope)})", name="scope_is_known"),
+        Index(
+            "ix_spend_limits_credit",
+            "organization_id",
+            unique=True,
+            postgresql_where=text(f"scope = '{CREDIT}'"),
+        ),
+        CheckConstraint(f"scope in ({_listed(SpendScope)}, '{CREDIT}')", name="scope_is_known"),
+        CheckConstraint(
+            f"(scope = '{CREDIT}') = (counts_in is not null and settled_usd is not null)",
+            name="credit_says_what_it_counts",
+        ),
         CheckConstraint(f"period in ({_listed(SpendPeriod)})", name="period_is_known"),
         CheckConstraint("amount_usd >= 0", name="amount_not_negative"),
     )
@@ -272,6 +287,10 @@ class SpendLimit(TenantTable):
     suspended_until: Mapped[datetime | None]
     counts_from: Mapped[datetime]
     is_active: Mapped[bool]
+    counts_in: Mapped[list[Range[datetime]] | None] = mapped_column(TSTZMULTIRANGE())
+    settled_usd: Mapped[Cost | None]
+    lapses_at: Mapped[datetime | None]
+    lapsed_usd: Mapped[Cost | None]
 
 
 class SpendOverride(TenantTable):

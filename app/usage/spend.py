@@ -14,6 +14,10 @@ from app.kernel.periods import plus_months
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+CREDIT = "credit"
+"""The scope of what a plan draws on prepaid credit: no budget has it; the ledger keeps it."""
+
+
 class SpendScope(StrEnum):
     """Whose spending a limit counts."""
 

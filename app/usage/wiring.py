@@ -4,6 +4,7 @@ from sqlalchemy import URL
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
+from app.credits.domain import CreditUse
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
@@ -17,6 +18,7 @@ from app.usage.repository.feeds import FeedRepository
 from app.usage.repository.folding import FoldingRepository
 from app.usage.repository.listing import ListingRepository
 from app.usage.repository.partitions import PartitionRepository
+from app.usage.repository.prepaid import PrepaidRepository
 from app.usage.repository.reading import UsageRepository
 from app.usage.repository.recount import RecountRepository
 from app.usage.repository.reservations import ReservationRepository
@@ -32,6 +34,7 @@ from app.usage.service.folding import Folding
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.notices import QuotaNotices
 from app.usage.service.partitions import Partitions
+from app.usage.service.prepaid import PrepaidUse
 from app.usage.service.recount import WindowRecount
 from app.usage.service.reservations import Reservations
 from app.usage.service.settling import Settling
@@ -41,6 +44,12 @@ from app.usage.service.standing import Standings
 from app.usage.service.tenants import Tenants
 from app.usage.service.unpriced import UnpricedAlerts
 from app.usage.service.usage import UsageService
+
+
+def register_prepaid(services: Services) -> None:
+    """What credits, which are registered before usage, ask of it."""
+    work = services[UnitOfWork]
+    services.add(CreditUse, PrepaidUse(work, PrepaidRepository(work)))  # type: ignore[type-abstract]
 
 
 def register(services: Services) -> None:

@@ -25,7 +25,7 @@ class CreditOfInvoices:
     async def available(self, organization_id: OrganizationId, currency: Currency) -> Money:
         """What could be drawn now."""
         balances = await self._ledger.balances(organization_id)
-        found = next((one.amount for one in balances if one.currency == currency), 0)
+        found = next((one.available for one in balances if one.currency == currency), 0)
         return Money(found, currency)
 
     async def apply(

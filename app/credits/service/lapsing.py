@@ -30,7 +30,7 @@ class Lapsing:
             async with self._work.begin_platform():
                 due = await self._credits.accounts_with_lapsed_due(self._clock.now(), _AT_ONCE)
             for organization_id, currency in due:
-                await self._ledger.let_lapse(organization_id, currency)
+                await self._ledger.bring_up(organization_id, currency)
             done += len(due)
             if len(due) < _AT_ONCE:
                 return done

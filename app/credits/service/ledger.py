@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from app.audit.service import AuditLog
 from app.credits import domain
-from app.credits.domain import Balance, Deduction, Draw, EntryKind, GrantType
+from app.credits.domain import (
+    Balance,
+    CreditUse,
+    Deduction,
+    Draw,
+    EntryKind,
+    GrantType,
+    Used,
+    in_dollars,
+    spare,
+)
 from app.credits.errors import GrantOver
 from app.credits.events import CreditGranted
 from app.credits.models import CreditAccount, CreditEntry, CreditGrant
 from app.credits.repository import CreditRepository
+from app.credits.service.book import AccountBook
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
-from app.kernel.money import Currency, Money
+from app.kernel.money import USD, Currency, Money
 from app.kernel.pages import Page, PageRequest
 
 
@@ -34,10 +46,17 @@ class CreditLedger:
     """Whoever changes a balance holds its account's row, so two never spend the same credit."""
 
     def __init__(
-        self, work: UnitOfWork, repository: CreditRepository, audit: AuditLog, clock: Clock
+        self,
+        work: UnitOfWork,
+        repository: CreditRepository,
+        use: CreditUse,
+        audit: AuditLog,
+        clock: Clock,
     ) -> None:
         self._work = work
         self._credits = repository
+        self._use = use
+        self._book = AccountBook(repository, use, clock)
         self._audit = audit
         self._clock = clock
 
@@ -76,7 +95,7 @@ class CreditLedger:
             )
             await self._credits.add(row)
             # A grant draws on itself, backwards: so an entry names its grants whatever its kind.
-            await self._write(
+            await self._book.write(
                 account,
                 EntryKind.GRANT,
                 (Draw(row.id, -new.amount.minor),),
@@ -85,6 +104,9 @@ class CreditLedger:
                 description=new.description,
                 credit_type=new.type,
             )
+            if account.is_used:
+                # Now there is more to use, after what was used before there was enough.
+                await self._book.bring_up(account, now)
             self._work.announce(
                 CreditGranted(organization_id, row.id, new.amount.minor, str(currency))
             )
@@ -115,18 +137,21 @@ class CreditLedger:
     ) -> Deduction:
         """Take what there is of *amount*; with a *cause* once for it, and again the same answer.
 
-        Joins the unit around it, so a document's settlement and its credit are one commit.
+        What use has cost is taken first, and what reservations hold is not there to take. Joins the unit around it, so a document's settlement and its credit are one commit.
         """
         now = self._clock.now()
         async with self._work.begin(organization_id):
             account = await self._credits.lock_account(organization_id, amount.currency, now)
-            await self._let_lapse(account, now)
+            spoken_for = await self._book.bring_up(account, now)
             known = cause and await self._credits.find_entry(organization_id, cause)
             entry = known or None
             if entry is None:
                 rows = await self._credits.list_left(organization_id, amount.currency)
-                draws = domain.draw(amount.minor, [row.to_domain() for row in rows], now)
-                entry = await self._take(
+                there = spare(sum(row.remaining for row in rows), spoken_for)
+                draws = domain.draw(
+                    min(amount.minor, there), [row.to_domain() for row in rows], now
+                )
+                entry = await self._book.take(
                     account,
                     draws,
                     EntryKind.DEDUCTION,
@@ -135,6 +160,7 @@ class CreditLedger:
                     description=description,
                     invoice_id=invoice_id,
                 )
+                await self._book.set_bound(account)
             return await self._deduction(organization_id, amount, entry)
 
     async def give_back(
@@ -155,7 +181,7 @@ class CreditLedger:
             if await self._credits.find_entry(organization_id, back) is not None:
                 return None
             drawn = (await self._credits.draws_of(organization_id, [taken.id]))[taken.id]
-            await self._take(
+            await self._book.take(
                 account,
                 tuple(Draw(draw.grant_id, -draw.amount) for draw in drawn),
                 EntryKind.RETURN,
@@ -164,22 +190,54 @@ class CreditLedger:
                 description=description,
                 invoice_id=taken.invoice_id,
             )
-            await self._let_lapse(account, now)
+            await self._book.bring_up(account, now)
             return Money(-taken.amount, currency)
 
-    async def let_lapse(self, organization_id: OrganizationId, currency: Currency) -> None:
-        """Write down that grants have come to their end; again changes nothing."""
+    async def bring_up(self, organization_id: OrganizationId, currency: Currency = USD) -> None:
+        """Write down what use has cost and which grants have come to their end, until now.
+
+        Again changes nothing. Use from before a grant's end is taken from it before it lapses.
+        """
         now = self._clock.now()
         async with self._work.begin(organization_id):
             account = await self._credits.lock_account(organization_id, currency, now)
-            await self._let_lapse(account, now)
+            await self._book.bring_up(account, now)
+
+    async def pay_use_from(
+        self, organization_id: OrganizationId, since: datetime | None, at: datetime
+    ) -> None:
+        """Draw on the account for what is used since an instant, or (None) no longer from *at* on.
+
+        What was used until then is still paid from it, also what is known of late. Again changes
+        nothing. Opens a unit of its own.
+        """
+        now = self._clock.now()
+        async with self._work.begin(organization_id):
+            await self._use.hold_still(organization_id)
+            account = await self._credits.lock_account(organization_id, USD, now)
+            if account.draws_since == since:
+                return
+            if account.draws_since is not None:
+                await self._use.end(organization_id, account.id, since or at)
+            if since is not None:
+                await self._use.begin(organization_id, account.id, since)
+                account.is_used = True
+            account.draws_since = since
+            await self._book.bring_up(account, now)
 
     async def balances(self, organization_id: OrganizationId) -> list[Balance]:
         """What there is to spend now, one balance a currency, by the currency's code."""
         now = self._clock.now()
         async with self._work.begin(organization_id):
             grants = [row.to_domain() for row in await self._credits.list_left(organization_id)]
+            account = await self._credits.find_account(organization_id, USD)
+            used = None
+            if account is not None and account.is_used:
+                used = await self._use.look(organization_id, account.id)
         spendable = [grant for grant in grants if grant.is_spendable(now)]
+        currencies = {grant.currency for grant in spendable}
+        if used is not None:
+            currencies.add(USD)
         return [
             Balance(
                 currency,
@@ -189,8 +247,9 @@ class CreditLedger:
                     for grant in domain.in_order_of_use(spendable)
                     if grant.currency == currency and grant.expires_at is not None
                 ),
+                *_claims(account, used, currency),
             )
-            for currency in sorted({grant.currency for grant in spendable})
+            for currency in sorted(currencies)
         ]
 
     async def transactions(
@@ -201,80 +260,6 @@ class CreditLedger:
             page = await self._credits.list_entries(organization_id, request)
             draws = await self._credits.draws_of(organization_id, [row.id for row in page.items])
             return page.map(lambda row: row.to_domain(_shown(row, draws.get(row.id, ()))))
-
-    async def _let_lapse(self, account: CreditAccount, now: datetime) -> None:
-        organization_id = OrganizationId(account.organization_id)
-        rows = await self._credits.list_left(organization_id, Currency(account.currency))
-        for row in domain.in_order_of_use(row.to_domain() for row in rows):
-            if row.has_lapsed(now):
-                # No cause: what was returned to a lapsed grant lapses a second time.
-                await self._take(
-                    account,
-                    (Draw(row.id, row.remaining),),
-                    EntryKind.EXPIRY,
-                    actor="system",
-                    credit_type=row.type,
-                )
-
-    async def _take(
-        self,
-        account: CreditAccount,
-        draws: tuple[Draw, ...],
-        kind: EntryKind,
-        *,
-        actor: str,
-        cause: str | None = None,
-        description: str | None = None,
-        credit_type: GrantType | None = None,
-        invoice_id: UUID | None = None,
-    ) -> CreditEntry | None:
-        if not draws:
-            return None
-        organization_id = OrganizationId(account.organization_id)
-        taken = {draw.grant_id: draw.amount for draw in draws}
-        for grant in await self._credits.list_named(organization_id, taken):
-            grant.remaining -= taken[grant.id]
-        return await self._write(
-            account,
-            kind,
-            draws,
-            actor=actor,
-            cause=cause,
-            description=description,
-            credit_type=credit_type,
-            invoice_id=invoice_id,
-        )
-
-    async def _write(
-        self,
-        account: CreditAccount,
-        kind: EntryKind,
-        draws: tuple[Draw, ...],
-        *,
-        actor: str,
-        cause: str | None,
-        description: str | None,
-        credit_type: GrantType | None,
-        invoice_id: UUID | None = None,
-    ) -> CreditEntry:
-        organization_id = OrganizationId(account.organization_id)
-        entry = CreditEntry(
-            organization_id=organization_id,
-            id=new_id(),
-            account_id=account.id,
-            kind=kind.value,
-            credit_type=credit_type.value if credit_type else None,
-            amount=-sum(draw.amount for draw in draws),
-            currency=account.currency,
-            description=description,
-            invoice_id=invoice_id,
-            cause=cause,
-            actor=actor,
-            created_at=self._clock.now(),
-        )
-        await self._credits.add(entry)
-        await self._credits.add_draws(organization_id, entry.id, draws)
-        return entry
 
     async def _deduction(
         self, organization_id: OrganizationId, amount: Money, entry: CreditEntry | None
@@ -287,6 +272,14 @@ class CreditLedger:
             remaining_amount=amount.minor - taken,
             balance=await self._credits.balance(organization_id, amount.currency),
         )
+
+
+def _claims(
+    account: CreditAccount | None, used: Used | None, currency: Currency
+) -> tuple[Decimal, Decimal]:
+    if account is None or used is None or currency != USD:
+        return Decimal(0), Decimal(0)
+    return used.posted - in_dollars(account.use_settled), used.held
 
 
 def _shown(row: CreditEntry, draws: tuple[Draw, ...]) -> tuple[Draw, ...]:

@@ -26,7 +26,7 @@ from app.organizations.domain import (
     permissions_of,
 )
 from app.organizations.errors import NoFreeSlug, OrganizationNotFound, StripeCustomerTaken
-from app.organizations.events import QuotaWindowChanged
+from app.organizations.events import CreditUseChanged, QuotaWindowChanged
 from app.organizations.models import Membership, Organization
 from app.organizations.repository import (
     MemberRepository,
@@ -74,8 +74,10 @@ class OrganizationService:
             organization = Organization(
                 id=organization_id, name=name, is_suspended=False, created_at=now
             )
-            organization.entitlements = self._plans.for_new_organization()
+            organization.grant(self._plans.for_new_organization(), now)
             await self._store_under_a_free_slug(organization)
+            if organization.draws_on_credit_since is not None:
+                self._work.announce(CreditUseChanged(organization_id, now))
             self._members.add(
                 Membership(
                     organization_id=organization_id,
@@ -165,19 +167,22 @@ class OrganizationService:
         of the history what the new one takes back: it may open long after it started. Repeating
         the call changes nothing. People beyond a smaller seat limit stay; nobody can be added.
         """
+        now = self._clock.now()
         async with self._work.begin(organization_id):
             organization = await self._organizations.claim(organization_id)
             before = organization.entitlements
             if before == granted:
                 return
             if before.window != granted.window:
-                since = granted.window.start if granted.window else self._clock.now()
+                since = granted.window.start if granted.window else now
                 await self._windows.cut_off(organization_id, since)
                 passed = closed_part(before.window, since)
                 if passed is not None:
                     await self._windows.keep(organization_id, passed, before.plan)
                 self._work.announce(QuotaWindowChanged(organization_id, since))
-            organization.entitlements = granted
+            organization.grant(granted, now)
+            if before.draws_on_credit != granted.draws_on_credit:
+                self._work.announce(CreditUseChanged(organization_id, now))
             self._audit.record(
                 "organizations.entitlements_changed",
                 encode_id("org", organization_id),
@@ -289,6 +294,7 @@ class OrganizationService:
 def _shown(granted: Entitlements) -> dict[str, object]:
     return {
         "plan": granted.plan,
+        "draws_on_credit": granted.draws_on_credit,
         "seat_limit": granted.seat_limit,
         "window_start": granted.window.start if granted.window else None,
         "window_end": granted.window.end if granted.window else None,

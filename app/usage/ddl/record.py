@@ -284,6 +284,19 @@ begin
             if cardinality(denied) = v_total then
                 return;
             end if;
+            if denied <> '{{}}' and (v_limits is null or array_position(v_limits, null) > 0) then
+                -- Nor does what was refused count where nothing would have refused it.
+                for r in
+                    select c.counter, sum(c.amount) as amount from ({_COUNTED}) as c
+                    where c.event = any (denied) and not exists (
+                        select from {unnest("x", ENFORCED)}
+                        where t.event = c.event and t.counter = c.counter
+                    )
+                    group by c.counter
+                loop
+                    v_amounts[r.counter] := v_amounts[r.counter] - r.amount;
+                end loop;
+            end if;
         end if;
     end if;
 

@@ -78,6 +78,7 @@ declare
     v_reason text;
     v_bound numeric;
     v_why jsonb;
+    v_short jsonb;
     v_counters int[];
     v_limits int[];
     v_count int;
@@ -166,7 +167,9 @@ begin
             ) as k
             join spend_limits l on l.organization_id = k.organization_id and l.id = k.limit_id
             order by k.event, array_position(
-                array['debate', 'workspace', 'user', 'api_key', 'organization', 'model'], l.scope
+                array[
+                    'debate', 'workspace', 'user', 'api_key', 'organization', 'model', 'credit'
+                ], l.scope
             ), k.limit_id
         loop
             v_place := array_position(s_limit, r.limit_id);
@@ -226,6 +229,7 @@ begin
 
     for i in 1 .. v_total loop
         v_why := null;
+        v_short := null;
         v_base := null;
         v_at := null;
         v_left := null;
@@ -291,7 +295,15 @@ begin
                 when v_u > m_hard[m_next] then 'hard_limit'
                 when v_u > m_soft[m_next] and not r_exceeds[i] then 'soft_limit'
             end;
-            if v_reason is not null and v_why is null then
+            if v_reason is not null and m_scope[m_next] = 'credit' then
+                -- Credit comes last, so it says no only where the plan does not.
+                v_short := jsonb_build_object(
+                    'by', 'credit', 'limit', m_hard[m_next]::text,
+                    'spent', s_posted[v_place]::text,
+                    'held', (s_held[v_place] + s_added[v_place])::text,
+                    'requested', coalesce(v_cost, 0)::text
+                );
+            elsif v_reason is not null and v_why is null then
                 v_bound := case v_reason
                     when 'hard_limit' then m_hard[m_next]
                     when 'soft_limit' then m_soft[m_next]
@@ -347,6 +359,7 @@ begin
         if outcome[i] is not null then
             continue;
         end if;
+        v_why := coalesce(v_why, v_short);
         if v_why is not null then
             outcome[i] := 'refused';
             refused[i] := v_why;

@@ -62,11 +62,12 @@ begin
             cross join lateral (
                 values ('organization', ''), ('workspace', t.workspace), ('user', t.user_id),
                     ('api_key', t.api_key_id::text), ('debate', t.debate_id), ('model', t.model),
-                    ('model', t.provider || '/' || t.model)
+                    ('model', t.provider || '/' || t.model), ('credit', '')
             ) as k (scope, subject)
             join spend_limits l on l.organization_id = t.o and l.scope = k.scope
                 and l.subject = k.subject
             where l.is_active and t.at >= l.counts_from
+                and (l.counts_in is null or t.at <@ l.counts_in)
         ) as w;
     end if;
     perform usage_hold_lock(

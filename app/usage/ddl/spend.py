@@ -87,12 +87,12 @@ begin
         cross join lateral (
             values ('organization', ''), ('workspace', t.workspace), ('user', t.user_id),
                 ('api_key', t.api_key_id::text), ('debate', t.debate_id), ('model', t.model),
-                ('model', t.provider || '/' || t.model)
+                ('model', t.provider || '/' || t.model), ('credit', '')
         ) as k (scope, subject)
         where k.subject is not null
     ),
     limits as materialized (
-        select l.organization_id, l.id, l.scope, l.subject, l.period, l.counts_from
+        select l.organization_id, l.id, l.scope, l.subject, l.period, l.counts_from, l.counts_in
         from (select distinct o, scope, subject from named) as w
         join spend_limits l on l.organization_id = w.o and l.scope = w.scope
             and l.subject = w.subject
@@ -103,7 +103,7 @@ begin
     into v_event, v_organization, v_limit, v_start
     from limits l
     join named n on n.o = l.organization_id and n.scope = l.scope and n.subject = l.subject
-    where n.at >= l.counts_from;
+    where n.at >= l.counts_from and (l.counts_in is null or n.at <@ l.counts_in);
     if v_event is null then
         return;
     end if;
@@ -130,7 +130,8 @@ begin
 
     return query
     select m.n, s.organization_id, s.limit_id, s.period_start, s.posted, s.held, l.amount_usd,
-        l.soft_usd, l.hard_usd,
+        l.soft_usd,
+        case when l.lapses_at <= p_now then l.lapsed_usd else l.hard_usd end,
         l.suspended_at is not null
             and (l.suspended_until is null or l.suspended_until > p_now),
         m.n = any (p_enforced) and exists (
@@ -254,7 +255,9 @@ FLUSH_LOCKS = f"""
             left join {unnest("b", SPENDERS).replace(" as t (", " as b (")} on b.event = t.n
         ),
         locked as materialized (
-            select k.*
+            select k.*,
+                -- Credit says no last.
+                k.place + case when k.scope = 'credit' then 1000000 else 0 end as rank
             from flush f
             cross join lateral usage_spend_lock(
                 p_now, f.organizations, f.at, f.workspaces, f.users, f.keys, f.debates,
@@ -262,19 +265,19 @@ FLUSH_LOCKS = f"""
             ) as k
         )
         select
-            array_agg(l.event order by l.event, l.place),
-            array_agg(l.organization_id order by l.event, l.place),
-            array_agg(l.limit_id order by l.event, l.place),
-            array_agg(l.period_start order by l.event, l.place),
-            array_agg(l.place order by l.event, l.place),
-            array_agg(l.soft_usd order by l.event, l.place),
-            array_agg(l.hard_usd order by l.event, l.place),
-            array_agg(l.held order by l.event, l.place),
-            array_agg(l.amount_usd order by l.event, l.place),
-            array_agg(l.is_suspended order by l.event, l.place),
-            array_agg(l.is_lifted order by l.event, l.place),
-            array_agg(l.scope order by l.event, l.place),
-            array_agg(l.subject order by l.event, l.place),
+            array_agg(l.event order by l.event, l.rank),
+            array_agg(l.organization_id order by l.event, l.rank),
+            array_agg(l.limit_id order by l.event, l.rank),
+            array_agg(l.period_start order by l.event, l.rank),
+            array_agg(l.place order by l.event, l.rank),
+            array_agg(l.soft_usd order by l.event, l.rank),
+            array_agg(l.hard_usd order by l.event, l.rank),
+            array_agg(l.held order by l.event, l.rank),
+            array_agg(l.amount_usd order by l.event, l.rank),
+            array_agg(l.is_suspended order by l.event, l.rank),
+            array_agg(l.is_lifted order by l.event, l.rank),
+            array_agg(l.scope order by l.event, l.rank),
+            array_agg(l.subject order by l.event, l.rank),
             (
                 select array_agg(p.spent order by p.place)
                 from (select distinct k.place, k.posted + k.held as spent from locked k) as p

@@ -17,6 +17,7 @@ from app.kernel.ids import OrganizationId
 from app.usage.ddl.gate import ALONE
 from app.usage.models import Spend, SpendLimit, SpendOverride
 from app.usage.spend import (
+    CREDIT,
     Limit,
     Override,
     SpendLabels,
@@ -238,7 +239,11 @@ class SpendRepository(Repository):
                     Spend.period_start == start,
                 ),
             )
-            .where(SpendLimit.organization_id == organization_id, SpendLimit.is_active)
+            .where(
+                SpendLimit.organization_id == organization_id,
+                SpendLimit.is_active,
+                SpendLimit.scope != CREDIT,
+            )
             .order_by(SpendLimit.id)
             .execution_options(populate_existing=True)
         )

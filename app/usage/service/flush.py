@@ -42,7 +42,7 @@ from app.usage.service.classes import (
     whole_prices,
 )
 from app.usage.service.columns import SEPARATOR, Columns
-from app.usage.service.refusals import budget_exceeded, quota_refusal, refusals_by_event
+from app.usage.service.refusals import quota_refusal, refusals_by_event, spending_refusal
 from app.usage.service.spend_notices import places_of
 from app.usage.service.submission import Answers, Recorded, Submission, spenders_of, value_of
 from app.usage.service.tenants import Tenants
@@ -371,7 +371,8 @@ class Flush:
             quota = quotas[id(shown)] if shown is not None else without_counter(item, place.window)
             cost = self._costs[number - 1]
             if number in over:
-                each.append(budget_exceeded(over[number], cost))
+                plan = self._counting[item.organization_id].tenant.plan
+                each.append(spending_refusal(over[number], cost, plan, meters))
             elif number in denied:
                 plan = self._counting[item.organization_id].tenant.plan
                 each.append(quota_refusal(place, item.event, quotas, plan, meters))

@@ -29,7 +29,7 @@ from app.usage.errors import (
     ReservationsTooDeep,
 )
 from app.usage.holding import COST, Caller, Held, NewReservation, amounts_to_hold
-from app.usage.service.refusals import quota_exceeded
+from app.usage.service.refusals import insufficient_credits, quota_exceeded
 from app.usage.service.tenants import Tenant, Tenants
 
 _UNLIMITED = MetricLimit(None, LimitPolicy.SOFT)
@@ -217,6 +217,16 @@ class Granting:
                     remaining=plain(max(figures["limit"] - spent, Decimal(0))),
                     requested=plain(figures["requested"]),
                 )
+        plan = self._tenants[item.organization_id].plan
+        if found["by"] == "credit":
+            return insufficient_credits(
+                figures["limit"],
+                figures["spent"],
+                figures["held"],
+                figures["requested"],
+                plan,
+                meters,
+            )
         counter = self._counters[found["counter"] - 1]
         quota = Quota(
             counter.metric.key,
@@ -226,5 +236,4 @@ class Granting:
             figures["held"],
             counter.window,
         )
-        plan = self._tenants[item.organization_id].plan
         return quota_exceeded(quota, figures["requested"], plan, meters)

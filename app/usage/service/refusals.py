@@ -11,9 +11,9 @@ from uuid import UUID
 from app.kernel.ids import encode_id
 from app.kernel.rates import EXACT, plain
 from app.usage.domain import Meters, NewEvent, Quota, amount_of
-from app.usage.errors import BudgetExceeded, QuotaExceeded
+from app.usage.errors import BudgetExceeded, InsufficientCredits, QuotaExceeded
 from app.usage.service.classes import COST_SCALE, Place
-from app.usage.spend import SpendScope
+from app.usage.spend import CREDIT, SpendScope
 
 
 def quota_refusal(
@@ -50,9 +50,14 @@ def refusals_by_event(text: str | None) -> dict[int, Mapping[str, Any]]:
     return {each["event"]: each for each in json.loads(text or "[]")}
 
 
-def budget_exceeded(refusal: Mapping[str, Any], cost: int | None) -> BudgetExceeded:
-    """The refusal that names the budget, and what is left of it."""
+def spending_refusal(
+    refusal: Mapping[str, Any], cost: int | None, plan: str, meters: Meters
+) -> BudgetExceeded | InsufficientCredits:
+    """The refusal that names the budget, or credit, and what is left of it."""
     limit, spent, held = (Decimal(refusal[name]) for name in ("limit", "spent", "held"))
+    if refusal["scope"] == CREDIT:
+        requested = None if cost is None else EXACT.scaleb(Decimal(cost), -COST_SCALE)
+        return insufficient_credits(limit, spent, held, requested, plan, meters)
     subject = refusal["subject"] or None
     if refusal["scope"] == SpendScope.API_KEY and subject is not None:
         subject = encode_id("key", UUID(subject))
@@ -66,6 +71,25 @@ def budget_exceeded(refusal: Mapping[str, Any], cost: int | None) -> BudgetExcee
         held=plain(held),
         remaining=plain(max(limit - spent - held, Decimal(0))),
         requested=None if cost is None else plain(EXACT.scaleb(Decimal(cost), -COST_SCALE)),
+    )
+
+
+def insufficient_credits(
+    limit: Decimal,
+    used: Decimal,
+    held: Decimal,
+    requested: Decimal | None,
+    plan: str,
+    meters: Meters,
+) -> InsufficientCredits:
+    """The refusal that says how much credit there was to use, and which plan needs none."""
+    return InsufficientCredits(
+        limit=plain(limit),
+        used=plain(used),
+        held=plain(held),
+        remaining=plain(max(limit - used - held, Decimal(0))),
+        requested=None if requested is None else plain(requested),
+        upgrade_to=meters.catalog.upgrade_beyond_credit(plan),
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, text
 
 from app.audit.service import AuditLog
-from app.credits.domain import GrantType
+from app.credits.domain import CreditUse, GrantType
 from app.credits.errors import GrantOver
 from app.credits.events import CreditExpiring
 from app.credits.invariants import INVARIANTS
@@ -52,8 +52,12 @@ async def broken(service: Service, organization_id: OrganizationId | None = None
         return [
             name
             for name, (_, sql) in INVARIANTS.items()
-            if (await session.execute(text(sql), {"organization_id": organization_id})).all()
+            if (await session.execute(text(sql), asked(service, organization_id))).all()
         ]
+
+
+def asked(service: Service, organization_id: OrganizationId | None) -> dict[str, Any]:
+    return {"organization_id": organization_id, "now": service.clock.now()}
 
 
 async def balance(owner: Owner) -> int:
@@ -77,6 +81,9 @@ async def test_an_operator_gives_and_takes_and_the_owner_sees_it(service: Servic
     assert (await owner.client.get(CREDITS)).json() == {
         "currency": "usd",
         "balance": 0,
+        "available": 0,
+        "unsettled_usd": "0",
+        "held_usd": "0",
         "expiring": [],
         "balances": [],
     }
@@ -309,7 +316,11 @@ async def test_without_the_lock_they_would(service: Service) -> None:
     await give(service, owner, 250)
     us = owner.organization_id
     loose = CreditLedger(
-        service.work, Unlocked(service.work), service.services[AuditLog], service.clock
+        service.work,
+        Unlocked(service.work),
+        service.services[CreditUse],  # type: ignore[type-abstract]
+        service.services[AuditLog],
+        service.clock,
     )
     await asyncio.gather(
         *(loose.deduct(us, Money(100), actor="system") for _ in range(10)),
@@ -353,6 +364,6 @@ async def test_each_invariant_sees_what_it_is_there_for(
         async with service.work.begin(us) as session:
             await session.execute(text(f"{breaking} where organization_id = :us"), {"us": us})
             _, sql = INVARIANTS[name]
-            assert (await session.execute(text(sql), {"organization_id": us})).all() != []
+            assert (await session.execute(text(sql), asked(service, us))).all() != []
             raise Undo
     assert await broken(service, us) == []

@@ -102,6 +102,18 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "credits.no_balance_is_negative": (
         "update credit_entries set amount = amount * 1000 where kind = 'deduction'",
     ),
+    "credits.use_goes_as_far_as_credit": (
+        "update spend_limits set hard_usd = hard_usd + 0.01 where scope = 'credit'",
+    ),
+    "credits.settled_use_is_in_entries": (
+        "update credit_accounts set use_settled = use_settled + 1 where is_used",
+    ),
+    "credits.plans_that_draw_are_followed": (
+        (
+            "update organizations set draws_on_credit_since ="
+            " draws_on_credit_since - interval '1 day'"
+        ),
+    ),
     "discounts.codes_count_their_uses": ("update promo_codes set uses = uses + 1",),
     "discounts.no_code_is_overused": ("update promo_codes set max_uses_per_org = 0",),
     "discounts.periods_are_invoices": ("update promo_redemptions set periods_used = 0",),

@@ -31,6 +31,7 @@ from tests.factories.billing import act, generate, spend
 from tests.factories.operators import an_operator
 from tests.factories.people import an_owner
 from tests.factories.subscriptions import ask, subscribed
+from tests.features.credits.test_use import A_CENT, a_prepaid, call, settle
 from tests.features.doctor.faults import FAULTS
 from tests.features.usage.test_invariants import FAULTS as USAGE_FAULTS
 from tests.support import database
@@ -52,6 +53,7 @@ async def shop(postgres: URL, database_url: URL) -> AsyncIterator[Shop]:
         operator = await staying_signed_in(open_shop.service, await an_operator(open_shop.service))
         await billed_by_us(open_shop.service, operator)
         await billed_by_stripe(open_shop, operator)
+        await paid_from_credit(open_shop.service)
         await take_guards_away(open_shop.service)
         yield open_shop
     await database.drop(postgres, name)
@@ -96,6 +98,12 @@ async def billed_by_stripe(shop: Shop, operator: httpx.AsyncClient) -> None:
     await shop.decline_from_now_on()
     await shop.advance(days=31, hours=2)
     await post(owner.client, "/usage/reservations", metric="debates", estimated_cost_usd="0.1")
+
+
+async def paid_from_credit(service: Service) -> None:
+    owner = await a_prepaid(service, 1000)
+    await call(owner, "one", 30 * A_CENT)
+    await settle(service, owner)
 
 
 async def take_guards_away(service: Service) -> None:

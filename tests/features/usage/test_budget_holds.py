@@ -15,6 +15,7 @@ from tests.factories.people import Owner, an_owner
 from tests.features.usage.books import books
 from tests.features.usage.test_commits import commit, held
 from tests.features.usage.test_reservations import RESERVATIONS, reserve
+from tests.support import recount
 from tests.support.service import Service
 
 
@@ -98,6 +99,21 @@ async def test_the_last_of_a_budget_goes_to_as_many_as_fit(service: Service) -> 
     answers = await asyncio.gather(*(reserve(owner, estimated_cost_usd="0.1") for _ in range(64)))
     assert sorted(answer.status_code for answer in answers) == [201] * 10 + [402] * 54
     assert await held_on(service, owner, limit) == 1
+
+
+async def test_what_a_budget_refuses_counts_nowhere(service: Service) -> None:
+    owner = await an_owner(service)  # its plan limits debates, and no tokens
+    await a_limit(service, owner, "0.1")
+    event = {"type": "tokens", "provider": "openai", "model": "gpt-4o", "tokens_in": 4000}
+    calls = [
+        owner.client.post(
+            "/api/v1/usage/events", json={"id": f"e{number}", **event}, params={"enforce": True}
+        )
+        for number in range(30)
+    ]
+    answers = await asyncio.gather(*calls)
+    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [402] * 20
+    assert await recount.broken(service, owner.organization_id) == {}
 
 
 async def test_a_soft_limit_a_suspension_and_who_may_pass(service: Service) -> None:

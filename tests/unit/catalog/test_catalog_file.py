@@ -265,6 +265,21 @@ def test_words_that_contradict_each_other_are_refused(words: str, says: str) -> 
     assert says in wrong(HEAD + "    metered:\n      - metric: calls\n" + words)
 
 
+def test_a_plan_can_be_paid_from_credit() -> None:
+    text = HEAD + "    draws_on_credit: true\n    metered: [{metric: calls}]\n"
+    catalog = catalog_of(parse_catalog(text, "mine.yaml"), StripePriceIds())
+    assert catalog.plans[0].draws_on_credit
+    assert catalog.entitlements("one", None).draws_on_credit
+    assert not preset("aragora").entitlements("enterprise", None).draws_on_credit
+
+
+def test_nobody_pays_twice_for_tokens_or_from_credit_in_another_currency() -> None:
+    tail = "    draws_on_credit: true\n    metered: [{metric: calls}]\n"
+    text = (HEAD + tail).replace("unit: call", "unit: call, measure: tokens_in")
+    assert "tokens are paid from credit" in wrong(text)
+    assert "credit for costs is in usd" in wrong("currency: eur\n" + HEAD + tail)
+
+
 def test_only_what_adds_up_has_a_price() -> None:
     head = HEAD.replace("calls: {", "calls: {aggregation: max, ", 1)
     assert head != HEAD
