@@ -229,11 +229,12 @@ class CreditLedger:
         """What there is to spend now, one balance a currency, by the currency's code."""
         now = self._clock.now()
         async with self._work.begin(organization_id):
-            grants = [row.to_domain() for row in await self._credits.list_left(organization_id)]
+            # In this order a settlement in between makes what is available look smaller, not more.
             account = await self._credits.find_account(organization_id, USD)
             used = None
             if account is not None and account.is_used:
                 used = await self._use.look(organization_id, account.id)
+            grants = [row.to_domain() for row in await self._credits.list_left(organization_id)]
         spendable = [grant for grant in grants if grant.is_spendable(now)]
         currencies = {grant.currency for grant in spendable}
         if used is not None:

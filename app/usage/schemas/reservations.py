@@ -21,9 +21,9 @@ State = Literal["held", "committed", "released", "expired"]
 
 
 class HeldOut(OutputModel):
-    """A budget or quota that carries a reservation."""
+    """A budget, a quota or prepaid credit that carries a reservation."""
 
-    kind: Literal["budget", "quota"]
+    kind: Literal["budget", "quota", "credit"]
     budget_id: BudgetId | None = None
     scope: str | None = None
     period_start: Instant | None = None

@@ -18,6 +18,7 @@ from app.kernel.rates import plain
 from app.usage.domain import NewEvent
 from app.usage.holding import COST, DEFAULT_TTL, LONGEST_TTL, Caller, Held, Labels, NewReservation
 from app.usage.schemas.usage import rfc3339, whole_or_text
+from app.usage.spend import CREDIT
 from app.usage.wire.events import Count, EventIn, Name, RowMalformed, event_of
 
 _LONGEST = int(LONGEST_TTL.total_seconds())
@@ -188,8 +189,9 @@ def reservation_json(held: Held, figure: str | None = None) -> dict[str, Any]:
 
 
 def held_json(held: Held, figure: str) -> list[dict[str, Any]]:
-    """One entry for each budget and quota that carries some of it, from the inside out."""
+    """An entry for each budget, quota and credit that carries some of it, from the inside out."""
     found: list[dict[str, Any]] = []
+    credit: list[dict[str, Any]] = []
     for hold in held.holds:
         amount: Decimal = getattr(hold, figure)
         if amount == 0:
@@ -213,8 +215,11 @@ def held_json(held: Held, figure: str) -> list[dict[str, Any]]:
                 "amount_usd": plain(amount),
             }
             for limit in held.limits
+            if limit.scope != CREDIT
         ]
-    return found
+        if any(limit.scope == CREDIT for limit in held.limits):
+            credit.append({"kind": "credit", "amount_usd": plain(amount)})
+    return found + credit
 
 
 def amounts_json(held: Held, figure: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from tests.features.usage.test_budget_holds import a_limit
 from tests.features.usage.test_commits import commit, held
 from tests.features.usage.test_reservations import RESERVATIONS, reserve
 from tests.support import recount
+from tests.support.long import EVERYTHING
 from tests.support.service import Service, running
 
 EVENTS = "/api/v1/usage/events"
@@ -115,7 +117,7 @@ async def test_a_call_is_held_refused_committed_and_settled(service: Service) ->
     owner = await a_prepaid(service, 100)
     granted = await reserve(owner, estimated_cost_usd="0.6", debate_id="d")
     assert granted.status_code == 201, granted.text
-    assert [each["scope"] for each in granted.json()["held"]] == ["credit"]
+    assert granted.json()["held"] == [{"kind": "credit", "amount_usd": "0.6"}]
     refused = await reserve(owner, estimated_cost_usd="0.5")
     body = refused.json()
     assert (refused.status_code, body["code"]) == (402, "insufficient_credits")
@@ -415,6 +417,69 @@ async def test_only_what_happens_in_the_plan_is_paid_from_credit(service: Servic
         "balance": 95, "available": 80, "unsettled_usd": "0.15", "held_usd": "0",
     }  # fmt: skip
     assert (await reserve(owner, estimated_cost_usd="0.81")).status_code == 402
+    await agrees(service, owner)
+
+
+@pytest.mark.parametrize("seed", range(20 if EVERYTHING else 2))
+async def test_everybody_at_once_never_spends_more_than_there_is(
+    service: Service, seed: int
+) -> None:
+    """Callers, an operator, invoices and jobs, in rounds: nobody waits in a circle, all adds up."""
+    random = Random(seed)
+    ends = service.clock.now() + timedelta(minutes=9)
+    owner = await a_prepaid(service, 300, expires_at=ends)
+    ours: list[str] = []
+    names = iter(range(10_000))
+
+    async def hold() -> None:
+        answer = await reserve(owner, estimated_cost_usd=str(random.randint(1, 90) / 100))
+        assert answer.status_code in (201, 402), answer.text
+        if answer.status_code == 201:
+            ours.append(answer.json()["id"])
+
+    async def end() -> None:
+        if ours:
+            one = ours.pop(random.randrange(len(ours)))
+            if random.random() < 0.5:
+                await owner.client.post(f"{RESERVATIONS}/{one}/release")
+            else:
+                await commit(
+                    owner, one, id=f"c{next(names)}", type="tokens",
+                    provider="openai", model="gpt-4o", tokens_in=1_300,
+                )  # fmt: skip
+
+    async def use() -> None:
+        tokens = random.randint(1, 8 * A_CENT)
+        answer = await call(owner, f"e{next(names)}", tokens, enforce=True)
+        assert answer.status_code in (201, 402), answer.text
+
+    async def void() -> None:
+        await owner.client.post(f"{EVENTS}/e{random.randint(0, 40)}/void", json={"reason": "x"})
+
+    async def take() -> None:
+        cents = Money(random.randint(1, 60))
+        await ledger_of(service).deduct(owner.organization_id, cents, actor="system")
+
+    async def grant() -> None:
+        await give(service, owner, random.randint(1, 40))
+
+    async def job() -> None:
+        await service.services[Using].settle()
+
+    for _ in range(6):
+        kinds = random.choices(
+            (hold, end, use, void, take, grant, job), (5, 4, 8, 1, 2, 2, 1), k=24
+        )
+        await asyncio.wait_for(asyncio.gather(*(kind() for kind in kinds)), 60)
+        service.clock.advance(minutes=2)
+        seen = await limit(service, owner)
+        if service.clock.now() < ends:
+            assert seen["posted"] + seen["held"] <= seen["hard_usd"]
+    await service.services[Reservations].expire()
+    await settle(service, owner)
+    shown = await credit(owner)
+    assert shown["balance"] >= 0
+    assert shown["held_usd"] == "0" or ours
     await agrees(service, owner)
 
 
