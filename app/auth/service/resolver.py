@@ -87,19 +87,22 @@ class Resolver:
         now_acting(entry.actor)
         return entry.principal
 
-    def recall(self, bearer: bytes) -> Principal | None:
-        """Whom `resolve` would answer for this token or key, if that needs no query."""
-        entry = self._cache.find(hashlib.sha256(bearer).digest(), self._clock.now())
+    def fingerprint(self, bearer: bytes) -> bytes:
+        return hashlib.sha256(bearer).digest()
+
+    def fingerprint_of_key(self, key: bytes) -> bytes | None:
+        return self.fingerprint(key) if key.startswith(_KEY_START) else None
+
+    def recall(self, fingerprint: bytes) -> Principal | None:
+        """Whom `resolve` would answer for what has this fingerprint, if that needs no query."""
+        entry = self._cache.find(fingerprint, self._clock.now())
         if entry is None:
             return None
         now_acting(entry.actor)
         return entry.principal
 
-    def recall_key(self, key: bytes) -> Principal | None:
-        return self.recall(key) if key.startswith(_KEY_START) else None
-
     async def _token(self, token: str) -> Entry:
-        fingerprint = hashlib.sha256(token.encode()).digest()
+        fingerprint = self.fingerprint(token.encode())
         known = self._cache.find(fingerprint, self._clock.now())
         if known is not None:
             return known

@@ -169,7 +169,8 @@ class Lane:
             return
         started_at = time.perf_counter()
         headers = self.plain(scope["headers"], scope["query_string"])
-        if headers is None or scope.get("root_path"):
+        caller = None if headers is None else self.caller(hot, headers)
+        if headers is None or caller is None or scope.get("root_path"):
             await self._app(scope, receive, send)
             return
         taken: list[Message] = []
@@ -177,7 +178,7 @@ class Lane:
         if body is None:
             await self._app(scope, _after(taken, receive), send)
             return
-        principal = self.admitted(hot, headers, body)
+        principal = self.admitted(hot, caller, body)
         if principal is None:
             await self._app(scope, _after(taken, receive), send)
             return
@@ -211,9 +212,19 @@ class Lane:
         length = headers.get(b"content-length", b"0")
         return headers if length.isdigit() and int(length) <= MAX_BODY_BYTES else None
 
-    def admitted(
-        self, hot: Served, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Principal | None:
+    def caller(self, hot: Served, headers: Mapping[bytes, bytes]) -> bytes | None:
+        """What the caller is remembered by, empty where nobody need be known."""
+        if hot.permission is None:
+            return b""
+        authorization = headers.get(b"authorization")
+        if authorization is not None:
+            if authorization[:7] != b"Bearer ":
+                return None
+            return self._resolver.fingerprint(authorization[7:])
+        key = headers.get(b"x-api-key")
+        return None if key is None else self._resolver.fingerprint_of_key(key)
+
+    def admitted(self, hot: Served, caller: bytes, body: bytes) -> Principal | None:
         """Who asks, if they may and what they ask is for the lane.
 
         To be asked when the body is there: it can be long in coming, and a revocation must bite
@@ -223,17 +234,8 @@ class Lane:
             return None
         if hot.permission is None:
             return NOBODY
-        principal = self._known(headers)
+        principal = self._resolver.recall(caller)
         return principal if principal and hot.permission in principal.permissions else None
-
-    def _known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
-        authorization = headers.get(b"authorization")
-        if authorization is not None:
-            if authorization[:7] != b"Bearer ":
-                return None
-            return self._resolver.recall(authorization[7:])
-        key = headers.get(b"x-api-key")
-        return None if key is None else self._resolver.recall_key(key)
 
     async def answered(
         self, hot: Served, request: HotRequest, started_at: float

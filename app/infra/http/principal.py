@@ -32,11 +32,14 @@ class PrincipalResolver(Protocol):
 
     async def resolve(self, credentials: Credentials) -> Principal: ...
 
-    def recall(self, bearer: bytes) -> Principal | None:
-        """Whom `resolve` would answer for a Bearer token or key, if that needs no database."""
+    def fingerprint(self, bearer: bytes) -> bytes:
+        """What a Bearer token or key is remembered by."""
 
-    def recall_key(self, key: bytes) -> Principal | None:
-        """As `recall`, for the key of an X-API-Key header."""
+    def fingerprint_of_key(self, key: bytes) -> bytes | None:
+        """As `fingerprint`, for an X-API-Key header; None for what is no key."""
+
+    def recall(self, fingerprint: bytes) -> Principal | None:
+        """Whom `resolve` would answer for what has this fingerprint, if that needs no database."""
 
 
 def credentials_of(request: Request) -> Credentials:

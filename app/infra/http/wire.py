@@ -5,6 +5,9 @@ each answer is searched for characters that do not belong there; that is more th
 hot operation. The protocol here, given to uvicorn in place of its own, takes a request only if the
 lane would, on a connection that waits for nothing else, and writes the answer in one piece.
 Everything else it hands to uvicorn as it came.
+
+Clients that send one request after another mostly send the same head each time. A connection
+remembers its last one that was plain, and does not read the same bytes twice.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from uvicorn.server import ServerState
 from app.infra.http.lane import HotRequest, Lane, Served, lines_of
 from app.infra.http.problems import internal_problem
 
+_MAX_HEAD = 8_192
+
 log = structlog.get_logger(__name__)
 
 
@@ -31,6 +36,28 @@ class _Nobody:
 
     def set(self) -> None:
         pass
+
+
+class _Head:
+    """Everything before the body of a plain request that was read.
+
+    The same bytes mean the same again, because each message is read on its own.
+    """
+
+    __slots__ = ("caller", "headers", "name", "query", "served", "size", "text")
+
+    def __init__(
+        self, served: Served, name: str, query: bytes, headers: dict[bytes, bytes], caller: bytes
+    ) -> None:
+        self.served = served
+        self.name = name
+        self.query = query
+        self.headers = headers
+        self.caller = caller
+        self.text = b""
+        """As it came; empty as long as that is not known."""
+        self.size = -1
+        """Of the whole request, with its body."""
 
 
 class _Exchange:
@@ -46,30 +73,17 @@ class _Exchange:
         "_protocol",
         "body",
         "disconnected",
-        "headers",
+        "head",
         "keep_alive",
-        "name",
-        "query",
         "response_complete",
-        "served",
         "started_at",
     )
 
     message_event = _Nobody()
 
-    def __init__(
-        self,
-        protocol: LaneProtocol,
-        served: Served,
-        name: str,
-        query: bytes,
-        headers: dict[bytes, bytes],
-    ) -> None:
+    def __init__(self, protocol: LaneProtocol, head: _Head) -> None:
         self._protocol = protocol
-        self.served = served
-        self.name = name
-        self.query = query
-        self.headers = headers
+        self.head = head
         self.body = b""
         self.keep_alive = True
         self.disconnected = False
@@ -82,14 +96,15 @@ class _Exchange:
         return self._context.run(self._begin, lane)
 
     def _begin(self, lane: Lane) -> bool:
-        principal = lane.admitted(self.served, self.headers, self.body)
+        head = self.head
+        principal = lane.admitted(head.served, head.caller, self.body)
         if principal is None:
             return False
-        request = HotRequest(principal, self.headers, self.query, self.body, self.name)
+        request = HotRequest(principal, head.headers, head.query, self.body, head.name)
         self._operation: Coroutine[Any, Any, tuple[int, bytes, bytes]] = lane.answered(
-            self.served, request, self.started_at
+            head.served, request, self.started_at
         )
-        if self.served.is_light:
+        if head.served.is_light:
             self._go_on()
         else:
             task = asyncio.get_running_loop().create_task(self._operation)
@@ -126,7 +141,7 @@ class _Exchange:
             awaited.add_done_callback(self._go_on, context=self._context)
 
     def _fail(self, error: BaseException) -> None:
-        log.error("http.broken_operation", path=self.served.path, exc_info=error)
+        log.error("http.broken_operation", path=self.head.served.path, exc_info=error)
         refusal = internal_problem()
         pairs = [pair for pair in refusal.raw_headers if pair[0] != b"content-length"]
         self._answer(refusal.status_code, bytes(refusal.body), lines_of(pairs))
@@ -169,6 +184,10 @@ class LaneProtocol(HttpToolsProtocol):
         if config.access_log or self.limit_concurrency is not None or self.root_path:
             self._lane = None
         self._idle_since: float | None = None
+        self._head: _Head | None = None
+        self._whole: _Exchange | None = None
+        self._is_between = True
+        """Whether the parser waits for the first byte of a message."""
 
     def always(self) -> tuple[bytes, bool]:
         """The lines that every answer has, and whether they end the connection."""
@@ -179,9 +198,51 @@ class LaneProtocol(HttpToolsProtocol):
             known = LaneProtocol._always = (headers, len(headers), lines_of(headers), closes)
         return known[2], known[3]
 
+    def data_received(self, data: bytes) -> None:
+        head = self._head
+        if (
+            head is not None
+            and len(data) == head.size
+            and data.startswith(head.text)
+            and self._is_between
+            and not self._is_busy()
+            and self._serve_again(head, data[len(head.text) :])
+        ):
+            return
+        was_between = self._is_between
+        self._whole = None
+        super().data_received(data)
+        if was_between and self._is_between and self._whole is not None:
+            self._remember(self._whole, data)
+
+    def _serve_again(self, head: _Head, body: bytes) -> bool:
+        """Serve a request whose head was read before; False where the lane does not admit it."""
+        assert self._lane is not None
+        self._idle_since = None
+        exchange = _Exchange(self, head)
+        exchange.body = body
+        self.cycle = exchange  # type: ignore[assignment]
+        if exchange.begin(self._lane):
+            return True
+        self.cycle = None  # type: ignore[assignment]
+        return False
+
+    def _remember(self, exchange: _Exchange, data: bytes) -> None:
+        """Keep the head of a request that *data* consisted of, and of nothing else."""
+        end = data.find(b"\r\n\r\n") + 4
+        if end + len(exchange.body) == len(data) and end <= _MAX_HEAD:
+            head = self._head = exchange.head
+            head.text, head.size = data[:end], len(data)
+
+    def _is_busy(self) -> bool:
+        """Whether something on this connection comes before what arrives now."""
+        is_working = self.cycle is not None and not self.cycle.response_complete
+        return is_working or bool(self.pipeline) or self.flow.write_paused
+
     # The parser calls the next five, in this order; what they raise would be a 400.
 
     def on_message_begin(self) -> None:
+        self._is_between = False
         if self._lane is None:
             super().on_message_begin()
             return
@@ -206,7 +267,9 @@ class LaneProtocol(HttpToolsProtocol):
             self._arriving.body += body
 
     def on_message_complete(self) -> None:
+        self._is_between = True
         arrived, self._arriving = self._arriving, None
+        self._whole = arrived
         if arrived is None or self._lane is None:
             super().on_message_complete()
         elif not arrived.begin(self._lane):
@@ -218,8 +281,7 @@ class LaneProtocol(HttpToolsProtocol):
 
     def _exchange(self, lane: Lane) -> _Exchange | None:
         """The request whose headers have come, if it is one for the lane."""
-        is_busy = self.cycle is not None and not self.cycle.response_complete
-        if is_busy or self.pipeline or self.flow.write_paused:
+        if self._is_busy():
             return None
         parser = self.parser
         path, _, query = self.url.partition(b"?")
@@ -235,7 +297,10 @@ class LaneProtocol(HttpToolsProtocol):
             return None
         if not served.has_body and headers.get(b"content-length", b"0") != b"0":
             return None
-        return _Exchange(self, served, name, query, headers)
+        caller = lane.caller(served, headers)
+        if caller is None:
+            return None
+        return _Exchange(self, _Head(served, name, query, headers, caller))
 
     def _hand_on(self) -> None:
         """Let uvicorn begin with the request whose headers have come."""
