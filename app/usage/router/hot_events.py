@@ -5,6 +5,7 @@ They honour what all others honour; `app/infra/http/lane.py` says how.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -87,6 +88,7 @@ RECORD_BATCH = HotOperation(Permission.USAGE_WRITE, _record_batch, is_light=True
 QUOTAS = HotOperation(Permission.USAGE_READ, _quotas, is_light=True)
 
 
+@lru_cache(maxsize=64)
 def _enforce(query: bytes) -> bool:
     if not query:
         return False

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 from app.catalog.domain import Aggregation, Metric
 from app.kernel.errors import BillingError
-from app.kernel.ids import OrganizationId, encode_id
+from app.kernel.ids import OrganizationId, UserId, encode_id
 from app.kernel.principal import Permission, Principal
 from app.kernel.rates import EXACT
 from app.usage.domain import Meter, NewEvent, Quota, amount_of
@@ -30,9 +31,12 @@ class Spender:
 
     @classmethod
     def of(cls, principal: Principal) -> Spender:
-        return cls(
-            encode_id("usr", principal.user_id), Permission.BUDGETS_EXCEED in principal.permissions
-        )
+        return _spender(principal.user_id, Permission.BUDGETS_EXCEED in principal.permissions)
+
+
+@lru_cache(maxsize=1_000)
+def _spender(user_id: UserId, may_exceed: bool) -> Spender:
+    return Spender(encode_id("usr", user_id), may_exceed)
 
 
 @dataclass(frozen=True, slots=True)
