@@ -160,7 +160,12 @@ class Lane:
         if not opening:
             self._served.setdefault(path, {})[method] = served
             return
-        self._open.append((start, rest.partition("}")[2], {method: served}))
+        end = rest.partition("}")[2]
+        for known_start, known_end, methods in self._open:
+            if (known_start, known_end) == (start, end):
+                methods[method] = served
+                return
+        self._open.append((start, end, {method: served}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         hot, name = self.at(scope.get("path", ""), scope.get("method", ""))
