@@ -9,7 +9,7 @@ from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.budgets.events import BudgetThresholdReached
 from app.credits.events import CreditExpiring
 from app.infra.jobs.queue import NewJob
-from app.invoices.events import InvoiceIssued, InvoicePaid
+from app.invoices.events import InvoiceIssued, InvoicePaid, PromiseBroken, RefundPromised
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.notifications.events import EndpointDisabled
@@ -75,8 +75,10 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     CreditExpiring: ("notifications.credit_expiring",),
     EndpointDisabled: ("notifications.endpoint_disabled",),
     PriceUnknown: ("notifications.price_unknown",),
-    RefundMade: ("notifications.refund_made",),
-    RefundFailed: ("notifications.refund_failed",),
+    RefundMade: ("notifications.refund_made", "payments.follow_refund"),
+    RefundFailed: ("notifications.refund_failed", "payments.follow_refund"),
+    RefundPromised: ("payments.keep_promise",),
+    PromiseBroken: ("notifications.refund_not_sent",),
     DisputeOpened: ("notifications.dispute_opened",),
     DisputeClosed: ("notifications.dispute_closed",),
 }

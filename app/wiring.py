@@ -107,6 +107,7 @@ FEATURES: tuple[Register, ...] = (
     sinks.register,
     budgets.register,
     subscriptions.register,
+    payments.register_book,
     invoices.register,
     insights.register,
     payments.register,

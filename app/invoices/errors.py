@@ -9,6 +9,19 @@ class InvoiceNotFound(NotFound):
     code = "invoice_not_found"
 
 
+class CreditNoteNotFound(NotFound):
+    """There is no such credit note."""
+
+    code = "credit_note_not_found"
+
+
+class NoRefundPromised(Conflict):
+    """Of this credit note no refund waits to be sent by hand: it is {refund}."""
+
+    code = "no_refund_waits"
+    shown = ("refund",)
+
+
 class WindowIssued(Conflict):
     """That window has been billed: see the invoice. Late usage stands on the next one."""
 

@@ -23,3 +23,23 @@ class InvoicePaid(Fact):
     billing_reason: str | None
     amount_paid: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPromised(Fact):
+    """A credit note gives back what came through Stripe."""
+
+    organization_id: UUID
+    credit_note_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseBroken(Fact):
+    """Stripe did not send back what a credit note promised; somebody has to."""
+
+    organization_id: UUID
+    credit_note_id: UUID
+    number: str
+    amount: int
+    currency: str
+    reason: str

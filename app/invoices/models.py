@@ -290,7 +290,7 @@ class BillingDetails(TenantTable):
 
 
 class CreditNote(TenantTable):
-    """A correction of an issued invoice. Never changed."""
+    """A correction of an issued invoice. Never changed, but for what becomes of its refund."""
 
     __tablename__ = "credit_notes"
     __table_args__ = (
@@ -304,6 +304,18 @@ class CreditNote(TenantTable):
             "settlement in ('reduction', 'credit', 'refund')", name="settlement_is_known"
         ),
         CheckConstraint("total = net + tax and total > 0", name="total_adds_up"),
+        CheckConstraint(
+            "(settlement = 'refund') = (refund_way is not null)"
+            " and (refund_way is null) = (refund_state is null)",
+            name="a_refund_goes_some_way",
+        ),
+        CheckConstraint("refund_way in ('stripe', 'transfer')", name="refund_way_is_known"),
+        CheckConstraint(
+            "refund_state in ('requested', 'pending', 'made', 'failed')",
+            name="refund_state_is_known",
+        ),
+        # Operators and jobs name a note without its organization.
+        Index(None, "id"),
     )
 
     invoice_id: Mapped[UUID]
@@ -317,6 +329,22 @@ class CreditNote(TenantTable):
     total: Mapped[MinorUnits]
     issued_at: Mapped[datetime]
     refund_reference: Mapped[str | None]
+    refund_way: Mapped[str | None]
+    refund_state: Mapped[str | None]
+    refund_failure: Mapped[str | None]
+    refunded_at: Mapped[datetime | None]
+
+    @property
+    def refund(self) -> domain.NoteRefund | None:
+        if self.refund_way is None or self.refund_state is None:
+            return None
+        return domain.NoteRefund(
+            way=domain.RefundWay(self.refund_way),
+            state=domain.RefundState(self.refund_state),
+            reference=self.refund_reference,
+            failure=self.refund_failure,
+            refunded_at=self.refunded_at,
+        )
 
 
 class CreditNoteLine(TenantTable):

@@ -24,25 +24,18 @@ from app.invoices.domain import (
     InvoiceStatus,
     LineKind,
     Named,
-    Noted,
-    NoteKind,
-    NoteRequest,
     OwnPreview,
     PreviewedLine,
     RunReport,
-    Settlement,
 )
+from app.invoices.wire.notes import MOST, CreditNoteOut, InvoiceIdOnWire
 from app.kernel.periods import Period, calendar_month
 from app.kernel.rates import plain
 from app.subscriptions.domain import ChangePreview, PreviewLine
 
-InvoiceIdOnWire = prefixed_id("inv")
 TaxRateIn = Annotated[
     Decimal, Field(ge=0, le=1, max_digits=13, decimal_places=12, examples=["0.19"])
 ]
-
-MOST = 10**15
-"""Of a single payment or credit, in minor units."""
 
 
 def _whole_or_text(value: object) -> object:
@@ -106,9 +99,12 @@ class InvoiceOut(OutputModel):
     """An invoice. `origin` says who issued it: `stripe`, or this service (`own`).
 
     `invoice_pdf` is this service's own document; `hosted_invoice_url` is Stripe's page to pay on.
+    What came after it was issued stands beside it, not in its figures and not on its PDF:
+    `amount_credited` is the sum of its `credit_notes`, `amount_refunded` is what went back of what
+    was paid, also without a credit note.
     """
 
-    id: InvoiceIdOnWire  # type: ignore[valid-type]
+    id: InvoiceIdOnWire
     number: str | None
     origin: InvoiceOrigin
     stripe_invoice_id: str | None
@@ -123,6 +119,8 @@ class InvoiceOut(OutputModel):
     amount_due: int
     amount_paid: int
     amount_remaining: int
+    amount_credited: int
+    amount_refunded: int
     created: Instant
     issued_at: Instant | None
     due_date: Instant | None
@@ -140,6 +138,7 @@ class InvoiceOut(OutputModel):
     notes: list[str]
     collection: str | None
     finalize_after: Instant | None
+    credit_notes: list[CreditNoteOut]
 
     @classmethod
     def from_domain(cls, invoice: Invoice, pdf_url: str) -> InvoiceOut:
@@ -160,6 +159,8 @@ class InvoiceOut(OutputModel):
             amount_due=invoice.amount_due.minor,
             amount_paid=invoice.amount_paid.minor,
             amount_remaining=invoice.still_owed.minor,
+            amount_credited=invoice.credited,
+            amount_refunded=invoice.refunded,
             created=invoice.created_at,
             issued_at=invoice.issued_at,
             due_date=invoice.due_at,
@@ -179,6 +180,7 @@ class InvoiceOut(OutputModel):
             notes=list(own.notes) if own else [],
             collection=own.collection if own else None,
             finalize_after=own.finalize_after if own else None,
+            credit_notes=[CreditNoteOut.from_domain(note) for note in invoice.credit_notes],
         )
 
 
@@ -306,65 +308,6 @@ class PaidIn(InputModel):
     amount: Annotated[int, Field(gt=0, le=MOST)] | None = None
     reference: Annotated[str, Field(max_length=200)] | None = None
     received_at: InstantIn | None = None
-
-
-class CreditedLineIn(InputModel):
-    """A line by its `index`, the first is 0, and how much of its amount; all that is left if null."""
-
-    line: Annotated[int, Field(ge=0, lt=100_000)]
-    amount: Annotated[int, Field(gt=0, le=MOST)] | None = None
-
-
-class CreditNoteIn(InputModel):
-    """What to take back. A `correction` was wrongly billed: later adjustments know. `goodwill`
-    was right and is given back all the same."""
-
-    lines: Annotated[list[CreditedLineIn], Field(min_length=1, max_length=1000)]
-    kind: NoteKind
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
-    settlement: Literal["credit", "refund"] = "credit"
-    refund_reference: Annotated[str, Field(max_length=200)] | None = None
-
-    def to_domain(self) -> NoteRequest:
-        return NoteRequest(
-            amounts={one.line: one.amount for one in self.lines},
-            kind=self.kind,
-            reason=self.reason,
-            settlement=Settlement(self.settlement),
-            refund_reference=self.refund_reference,
-        )
-
-
-class CreditNoteOut(OutputModel):
-    """A credit note. `settlement` says what became of the amount."""
-
-    id: prefixed_id("crn")  # type: ignore[valid-type]
-    invoice_id: InvoiceIdOnWire  # type: ignore[valid-type]
-    number: str
-    kind: NoteKind
-    settlement: Settlement
-    reason: str
-    currency: str
-    net: int
-    tax: int
-    total: int
-    issued_at: Instant
-
-    @classmethod
-    def from_domain(cls, note: Noted) -> CreditNoteOut:
-        return cls(
-            id=note.id,
-            invoice_id=note.invoice_id,
-            number=note.number,
-            kind=note.kind,
-            settlement=note.settlement,
-            reason=note.reason,
-            currency=note.total.currency,
-            net=note.net.minor,
-            tax=note.tax.minor,
-            total=note.total.minor,
-            issued_at=note.issued_at,
-        )
 
 
 class RunOut(OutputModel):

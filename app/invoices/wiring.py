@@ -10,7 +10,14 @@ from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.invoices.document import Party
-from app.invoices.domain import CreditLedger, DiscountBook, NoCredits, NoDiscounts
+from app.invoices.domain import (
+    CreditLedger,
+    DiscountBook,
+    NoCredits,
+    NoDiscounts,
+    NoPayments,
+    PaymentBook,
+)
 from app.invoices.html import Pages
 from app.invoices.look import look_of
 from app.invoices.numbering import InvoiceNumbers
@@ -18,9 +25,11 @@ from app.invoices.pdf import Press, proof
 from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.details import DetailsRepository
 from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.numbers import NumberRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.repository.proofs import ProofRepository
+from app.invoices.service.aftermath import Aftermath
 from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.composing import Composer
 from app.invoices.service.correcting import CreditNotes
@@ -28,6 +37,7 @@ from app.invoices.service.desk import InvoiceDesk
 from app.invoices.service.details import BillingDetailsService
 from app.invoices.service.issuing import Dates, InvoiceIssuing
 from app.invoices.service.mirror import InvoiceMirror
+from app.invoices.service.notes import IssuedNotes, NotePromises
 from app.invoices.service.previewing import InvoicePreview
 from app.invoices.service.proving import InvoiceProofs
 from app.invoices.service.rating import WindowRating
@@ -56,7 +66,14 @@ def register(services: Services) -> None:
     press, pages = services.add(Press, Press(look)), services.add(Pages, Pages(look))
     services[Lifecycle].add(press.open, press.close)
     seller = seller_of(settings)
-    services.add(InvoiceService, InvoiceService(work, invoices, press, pages))
+    notes, collections = NoteRepository(work), CollectionRepository(work)
+    payments: PaymentBook = (
+        services[PaymentBook] if PaymentBook in services else NoPayments()  # type: ignore[type-abstract]
+    )
+    aftermath = Aftermath(work, notes, collections, payments)
+    services.add(InvoiceService, InvoiceService(work, invoices, aftermath, press, pages))
+    services.add(IssuedNotes, IssuedNotes(work, notes, press, pages))
+    services.add(NotePromises, NotePromises(work, notes, collections, services[AuditLog], clock))
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))
     services.add(
         BillingDetailsService,
@@ -119,7 +136,9 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
     terms = WindowTerms(work, held, coverage, catalogs)
     desk = services.add(
         InvoiceDesk,
-        InvoiceDesk(work, invoices, own, terms, issuing, credits, discounts, audit, clock),
+        InvoiceDesk(
+            work, services[InvoiceService], own, terms, issuing, credits, discounts, audit, clock
+        ),
     )
     services.add(
         InvoiceCollecting,
@@ -141,7 +160,9 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
     )
     services.add(
         CreditNotes,
-        CreditNotes(work, own, issuing, numbers, credits, audit, clock, seller.name),
+        CreditNotes(
+            work, own, NoteRepository(work), issuing, numbers, credits, audit, clock, seller.name
+        ),
     )
 
 

@@ -49,6 +49,7 @@ class NoticeKind(StrEnum):
     RECEIPT = "receipt"
     REFUND_MADE = "refund_made"
     REFUND_FAILED = "refund_failed"
+    REFUND_NOT_SENT = "refund_not_sent"
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_CLOSED = "dispute_closed"
     QUOTA_THRESHOLD = "quota_threshold"

@@ -64,6 +64,8 @@ class RefundRequest:
     invoice_id: UUID | None = None
     amount: int | None = None
     """All that is left when it is not given."""
+    refund_id: UUID | None = None
+    """Whoever names the refund may ask again and gets the one that was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId
 from app.payments.service import RefundService
 from app.payments.service.intake import PaymentIntake
+from app.payments.service.promised import PromisedRefunds
 
 
 async def make_requested_refunds(payload: Payload, services: Services) -> None:
@@ -21,7 +22,23 @@ async def look_up_payment(payload: Payload, services: Services) -> None:
     )
 
 
+async def keep_promise(payload: Payload, services: Services) -> None:
+    """Send back at Stripe what a credit note promised."""
+    await services[PromisedRefunds].keep(
+        OrganizationId(UUID(payload["organization_id"])), UUID(payload["credit_note_id"])
+    )
+
+
+async def follow_refund(payload: Payload, services: Services) -> None:
+    """Let a credit note know how its refund stands."""
+    await services[PromisedRefunds].follow(
+        OrganizationId(UUID(payload["organization_id"])), UUID(payload["refund_id"])
+    )
+
+
 JOBS = {
     "payments.make_requested_refunds": make_requested_refunds,
     "payments.look_up": look_up_payment,
+    "payments.keep_promise": keep_promise,
+    "payments.follow_refund": follow_refund,
 }

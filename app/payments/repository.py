@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.locks import advisory_lock
@@ -88,6 +88,9 @@ class PaymentRepository(Repository):
         self.session.add(dispute)
         await self.session.flush()
 
+    async def find_refund(self, organization_id: OrganizationId, refund_id: UUID) -> Refund | None:
+        return await self.session.get(Refund, (organization_id, refund_id), populate_existing=True)
+
     async def get_refund(
         self, organization_id: OrganizationId, refund_id: UUID
     ) -> tuple[Refund, Charge]:
@@ -165,6 +168,33 @@ class PaymentRepository(Repository):
         page = await self.page(query, request, Dispute.id, lambda row: row.id)
         charges = await self._charges(page.items)
         return page.map(lambda row: row.to_domain(charges[row.charge_id]))
+
+    async def list_of_invoices(
+        self, organization_id: OrganizationId, stripe_invoice_ids: Collection[str]
+    ) -> list[tuple[Charge, int]]:
+        """Charges that paid these invoices of Stripe's, oldest first, with what our rows say has
+        gone back of each."""
+        gone = (
+            select(func.coalesce(func.sum(Refund.amount), 0))
+            .where(
+                Refund.organization_id == Charge.organization_id,
+                Refund.charge_id == Charge.id,
+                Refund.status.not_in(
+                    [RefundStatus.REQUESTED.value, *(one.value for one in domain.CAME_TO_NOTHING)]
+                ),
+            )
+            .scalar_subquery()
+        )
+        found = await self.session.execute(
+            select(Charge, gone)
+            .where(
+                Charge.organization_id == organization_id,
+                Charge.stripe_invoice_id.in_(stripe_invoice_ids),
+                Charge.status == "succeeded",
+            )
+            .order_by(Charge.created_at, Charge.id)
+        )
+        return [(charge, int(back)) for charge, back in found]
 
     async def _charges(self, rows: list[Refund] | list[Dispute]) -> dict[UUID, Charge]:
         ids = {row.charge_id for row in rows}

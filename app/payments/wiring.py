@@ -5,14 +5,24 @@ from app.gateways.stripe.payments import PaymentsGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.settings import Settings
+from app.invoices.domain import PaymentBook
+from app.invoices.service.notes import NotePromises
 from app.invoices.service.reading import InvoiceService
 from app.kernel.clock import Clock
 from app.organizations.service import OrganizationService
 from app.payments.repository import PaymentRepository
 from app.payments.service import DisputeService, PaymentMirror, PaymentReports, RefundService
+from app.payments.service.book import PaymentsOfInvoices
 from app.payments.service.intake import PaymentIntake
+from app.payments.service.promised import PromisedRefunds
 from app.payments.service.standing import DisputeStanding
 from app.subscriptions.service.known import KnownAtStripe
+
+
+def register_book(services: Services) -> None:
+    """What invoices ask of payments, which stand above them."""
+    work = services[UnitOfWork]
+    services.add(PaymentBook, PaymentsOfInvoices(work, PaymentRepository(work)))  # type: ignore[type-abstract]
 
 
 def register(services: Services) -> None:
@@ -39,5 +49,9 @@ def register(services: Services) -> None:
             services[AuditLog],
             clock,
         ),
+    )
+    services.add(
+        PromisedRefunds,
+        PromisedRefunds(work, services[NotePromises], services[RefundService], reports),
     )
     services.add(DisputeService, DisputeService(work, rows))

@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 
+from tests.factories.operators import an_operator
 from tests.factories.people import Owner
+from tests.support.service import Service
 
 SONNET = {"provider": "anthropic", "model": "claude-sonnet-4"}
 """3 dollars a million tokens in, 15 out."""
@@ -56,3 +58,21 @@ async def act(
     )
     assert answer.status_code in (200, 201), answer.text
     return dict(answer.json())
+
+
+async def a_credit_note(service: Service, owner: Owner) -> str:
+    """The id of a note that takes back all of an invoice of ours, which was paid by transfer."""
+    operator = await an_operator(service)
+    now = service.clock.now()
+    await spend(owner, "for a credit note", now, 300)
+    issued = await act(operator, await generate(operator, owner, f"{now:%Y-%m}"), "finalize")
+    await act(operator, issued, "mark-paid")
+    note = await act(
+        operator,
+        issued,
+        "credit-notes",
+        lines=[{"line": 0}],
+        kind="goodwill",
+        reason="An example",
+    )
+    return str(note["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tests.factories.billing import a_credit_note
 from tests.factories.invoices import a_paid_invoice
 from tests.factories.people import Owner, an_email, an_owner
 from tests.factories.subscriptions import a_visit
@@ -57,6 +58,7 @@ async def an_estate(service: Service) -> Estate:
     )
     ping = await http.post(f"/api/v1/notifications/endpoints/{endpoint.json()['id']}/ping")
     invoice_id = await a_paid_invoice(service, owner.organization_id)
+    credit_note_id = await a_credit_note(service, owner)
     checkout_id = await a_visit(service, owner.organization_id)
     me = await http.get("/api/v1/auth/me")
     for answer in (
@@ -87,6 +89,7 @@ async def an_estate(service: Service) -> Estate:
             "override_id": override.json()["id"],
             "debate_id": "a-debate",
             "invoice_id": invoice_id,
+            "credit_note_id": credit_note_id,
             "checkout_id": checkout_id,
             "endpoint_id": endpoint.json()["id"],
             "delivery_id": ping.json()["id"],

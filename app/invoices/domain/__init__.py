@@ -23,7 +23,18 @@ from app.invoices.domain.invoice import (
     OwnPart,
     Progress,
 )
-from app.invoices.domain.notes import Noted, NoteKind, NoteRequest, Settlement
+from app.invoices.domain.notes import (
+    Noted,
+    NotedLine,
+    NoteKind,
+    NoteRefund,
+    NoteRequest,
+    PromisedRefund,
+    RefundState,
+    RefundWay,
+    Settlement,
+)
+from app.invoices.domain.payments import NoPayments, PaymentBook, PaymentMade, TakenIn
 from app.invoices.domain.preview import OwnPreview, PreviewedLine
 from app.invoices.domain.running import RunReport
 from app.invoices.domain.seams import (
@@ -59,16 +70,25 @@ __all__ = [
     "Named",
     "NoCredits",
     "NoDiscounts",
+    "NoPayments",
     "NoteKind",
+    "NoteRefund",
     "NoteRequest",
     "Noted",
+    "NotedLine",
     "OwnPart",
     "OwnPreview",
+    "PaymentBook",
+    "PaymentMade",
     "PreviewedLine",
     "Progress",
+    "PromisedRefund",
+    "RefundState",
+    "RefundWay",
     "RunReport",
     "Settlement",
     "Share",
+    "TakenIn",
     "TaxCharged",
     "TaxRate",
     "Totals",

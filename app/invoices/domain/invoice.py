@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.invoices.document import Party
 from app.invoices.domain.charging import LineKind
+from app.invoices.domain.notes import Noted
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Money
 from app.kernel.periods import Period
@@ -163,6 +164,15 @@ class Invoice:
     lines: tuple[InvoiceLine, ...]
     own: OwnPart | None = None
     """None for a mirrored one."""
+    credit_notes: tuple[Noted, ...] = ()
+    """Ours; issued since, oldest first."""
+    refunded: int = 0
+    """What has gone back of what was paid, or is on its way, in minor units."""
+
+    @property
+    def credited(self) -> int:
+        """What credit notes took back, in minor units."""
+        return sum(note.total.minor for note in self.credit_notes)
 
     @property
     def is_paid(self) -> bool:

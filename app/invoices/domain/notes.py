@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from app.invoices.document import Party
+from app.kernel.ids import OrganizationId
 from app.kernel.money import Money
 
 
@@ -31,6 +33,32 @@ class Settlement(StrEnum):
     """It goes back the way it came; at most what came."""
 
 
+class RefundWay(StrEnum):
+    """How a credit note's refund goes back."""
+
+    STRIPE = "stripe"
+    """To the card or account that paid there, by itself."""
+    TRANSFER = "transfer"
+    """By hand; a reference says that it was sent."""
+
+
+class RefundState(StrEnum):
+    """How far a credit note's refund has come."""
+
+    REQUESTED = "requested"
+    """Promised and not sent yet."""
+    PENDING = "pending"
+    """On its way."""
+    MADE = "made"
+    FAILED = "failed"
+    """Refused, or returned by the bank; it is sent another way."""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the money is no longer ours."""
+        return self in {RefundState.PENDING, RefundState.MADE}
+
+
 @dataclass(frozen=True, slots=True)
 class NoteRequest:
     """What an operator wants taken back: by the line's place, how much of its amount; nothing
@@ -44,11 +72,37 @@ class NoteRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRefund:
+    """What became of the money that a credit note promised."""
+
+    way: RefundWay
+    state: RefundState
+    reference: str | None
+    """Of a transfer; at Stripe the refund has the note's own id."""
+    failure: str | None
+    refunded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotedLine:
+    """What a credit note takes back of a line, by the line's place on its invoice."""
+
+    position: int
+    description: str
+    amount: Money
+    """Before the line's discount."""
+    net: Money
+    tax: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
-    """A credit note as it was issued."""
+    """A credit note as it was issued; of its fields only `refund` changes afterwards."""
 
     id: UUID
+    organization_id: OrganizationId
     invoice_id: UUID
+    invoice_number: str
     number: str
     kind: NoteKind
     settlement: Settlement
@@ -57,3 +111,19 @@ class Noted:
     tax: Money
     total: Money
     issued_at: datetime
+    lines: tuple[NotedLine, ...]
+    refund: NoteRefund | None
+    """None where nothing is refunded."""
+    seller: Party
+    customer: Party
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedRefund:
+    """Money that Stripe is to send back for a credit note."""
+
+    note_id: UUID
+    number: str
+    amount: int
+    stripe_invoice_id: str
+    """The invoice at Stripe that collected what is now given back."""

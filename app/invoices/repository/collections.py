@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import select
@@ -42,3 +43,18 @@ class CollectionRepository(Repository):
         if found is None:
             raise LookupError("a request that was in the way is gone")
         return found
+
+    async def at_stripe(
+        self, organization_id: OrganizationId, invoice_ids: Collection[UUID]
+    ) -> dict[UUID, str]:
+        """Stripe's invoices that collect ours, by our id."""
+        if not invoice_ids:
+            return {}
+        found = await self.session.execute(
+            select(InvoiceRequest.invoice_id, InvoiceRequest.stripe_invoice_id).where(
+                InvoiceRequest.organization_id == organization_id,
+                InvoiceRequest.invoice_id.in_(invoice_ids),
+                InvoiceRequest.stripe_invoice_id.is_not(None),
+            )
+        )
+        return {row[0]: str(row[1]) for row in found}

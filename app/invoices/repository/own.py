@@ -284,6 +284,17 @@ class OwnInvoiceRepository(Repository):
         )
         return list(found)
 
+    async def paid_by(self, organization_id: OrganizationId, invoice_id: UUID, method: str) -> int:
+        """How much of what was paid on an invoice came this way."""
+        found = await self.session.scalar(
+            select(func.coalesce(func.sum(InvoicePayment.amount), 0)).where(
+                InvoicePayment.organization_id == organization_id,
+                InvoicePayment.invoice_id == invoice_id,
+                InvoicePayment.method == method,
+            )
+        )
+        return int(found or 0)
+
     async def net_paid(self, organization_id: OrganizationId, currency: str) -> int:
         """What paid invoices came to, net of tax and of credit notes."""
         found = await self.session.scalar(

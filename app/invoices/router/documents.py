@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -13,8 +12,10 @@ from app.infra.http.schemas import PageOut, Paging
 from app.infra.settings import Settings
 from app.invoices.domain import Invoice, InvoiceStatus
 from app.invoices.html import Pages
-from app.invoices.schemas import InvoiceIdOnWire, InvoiceOut
+from app.invoices.router.files import a_file, a_page
+from app.invoices.schemas import InvoiceOut
 from app.invoices.service.reading import InvoiceService
+from app.invoices.wire.notes import InvoiceIdOnWire
 from app.kernel.ids import encode_id
 from app.kernel.principal import Permission, Principal
 
@@ -22,8 +23,6 @@ router = APIRouter(prefix="/billing/invoices", tags=["invoices"])
 
 Reader = Annotated[Principal, needs(Permission.BILLING_READ)]
 Invoices = Annotated[InvoiceService, provide(InvoiceService)]
-
-_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @router.get("", response_model=PageOut[InvoiceOut])
@@ -57,7 +56,7 @@ async def get_invoice_pdf(
 ) -> Response:
     """The invoice as a PDF: archivable (PDF/A-3b), the same bytes each time."""
     printed = await invoices.print_pdf(principal.organization, invoice_id)
-    return _file(printed.content, "application/pdf", f"{printed.number}.pdf")
+    return a_file(printed.content, "application/pdf", f"{printed.number}.pdf")
 
 
 @router.get(
@@ -73,9 +72,7 @@ async def get_invoice_html(
 ) -> Response:
     """The invoice as a page that prints well, with the same figures as the PDF."""
     page = await invoices.print_html(principal.organization, invoice_id)
-    return Response(
-        page, media_type="text/html", headers={"Content-Security-Policy": pages.content_policy}
-    )
+    return a_page(page, pages.content_policy)
 
 
 @router.get(
@@ -88,7 +85,7 @@ async def get_invoice_csv(
 ) -> Response:
     """The invoice's lines for a spreadsheet, amounts in major units."""
     printed = await invoices.print_csv(principal.organization, invoice_id)
-    return _file(printed.content, "text/csv", f"{printed.number}.csv")
+    return a_file(printed.content, "text/csv", f"{printed.number}.csv")
 
 
 def shown(request: Request, invoice: Invoice) -> InvoiceOut:
@@ -100,12 +97,3 @@ def pdf_url(services: Services, invoice: Invoice) -> str:
     """Where this service serves the invoice's PDF, to whoever may read the invoice."""
     base = services[Settings].base_url
     return f"{base}/api/v1/billing/invoices/{encode_id('inv', invoice.id)}/pdf"
-
-
-def _file(content: bytes, media_type: str, name: str) -> Response:
-    plain = _NOT_IN_A_FILE_NAME.sub("-", name)
-    return Response(
-        content,
-        media_type=media_type,
-        headers={"Content-Disposition": f'inline; filename="{plain}"'},
-    )

@@ -9,15 +9,13 @@ from fastapi import APIRouter, Request
 from app.infra.http.idempotency import IdempotentRoute
 from app.infra.http.principal import CurrentOperator
 from app.infra.http.provide import provide
-from app.infra.http.schemas import prefixed_id
+from app.infra.http.schemas import PageOut, Paging, prefixed_id
+from app.invoices.domain import RefundState
 from app.invoices.router.documents import shown
 from app.invoices.schemas import (
     AgreementIn,
     BillingDetailsOut,
-    CreditNoteIn,
-    CreditNoteOut,
     GenerateIn,
-    InvoiceIdOnWire,
     InvoiceOut,
     PaidIn,
     ReasonIn,
@@ -26,7 +24,15 @@ from app.invoices.schemas import (
 from app.invoices.service.correcting import CreditNotes
 from app.invoices.service.desk import InvoiceDesk
 from app.invoices.service.details import BillingDetailsService
+from app.invoices.service.notes import IssuedNotes, NotePromises
 from app.invoices.service.running import InvoiceRun
+from app.invoices.wire.notes import (
+    CreditNoteIdOnWire,
+    CreditNoteIn,
+    CreditNoteOut,
+    InvoiceIdOnWire,
+    SentIn,
+)
 from app.kernel.ids import OrganizationId
 
 router = APIRouter(prefix="/admin", tags=["admin"], route_class=IdempotentRoute)
@@ -110,9 +116,36 @@ async def issue_credit_note(
     """Take back a part of an issued invoice with the tax on it, never more than the invoice.
 
     Of an open invoice less is left to pay; of a paid one it becomes credit, or a refund of at
-    most what was paid.
+    most what was paid. What was paid through Stripe is refunded there, soon after; anything else
+    is sent by hand, and has been with a `refund_reference`.
     """
     return CreditNoteOut.from_domain(await notes.issue(invoice_id, body.to_domain()))
+
+
+@router.get("/credit-notes", response_model=PageOut[CreditNoteOut])
+async def list_all_credit_notes(
+    operator: CurrentOperator,
+    notes: Annotated[IssuedNotes, provide(IssuedNotes)],
+    paging: Paging,
+    organization_id: OrganizationIdOnWire | None = None,  # type: ignore[valid-type]
+    refund: RefundState | None = None,
+) -> PageOut[CreditNoteOut]:
+    """Credit notes of every organization, newest first; `refund=failed` are those whose money
+    somebody has to send, `refund=requested` those that wait for Stripe or for a transfer."""
+    page = await notes.list_for_operators(paging, organization_id, refund)
+    return PageOut.of(page, CreditNoteOut.from_domain)
+
+
+@router.post("/credit-notes/{credit_note_id}/sent", response_model=CreditNoteOut)
+async def mark_refund_sent(
+    operator: CurrentOperator,
+    promises: Annotated[NotePromises, provide(NotePromises)],
+    credit_note_id: CreditNoteIdOnWire,
+    body: SentIn,
+) -> CreditNoteOut:
+    """Note that a credit note's refund was sent by transfer: one that waits for it, or one that
+    Stripe could not make. 409 `no_refund_waits` where nothing is to be sent by hand."""
+    return CreditNoteOut.from_domain(await promises.sent(credit_note_id, body.reference))
 
 
 @router.put("/organizations/{organization_id}/billing-agreement", response_model=BillingDetailsOut)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from uuid import UUID
 
 from app.audit.service import AuditLog
@@ -13,11 +13,15 @@ from app.invoices.domain import (
     Noted,
     NoteKind,
     NoteRequest,
+    RefundState,
+    RefundWay,
     Settlement,
 )
 from app.invoices.errors import CreditTooLarge, InvoiceNotIssued, NothingToCredit
+from app.invoices.events import RefundPromised
 from app.invoices.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
 from app.invoices.numbering import InvoiceNumbers
+from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.desk import OPEN
 from app.invoices.service.issuing import InvoiceIssuing
@@ -33,6 +37,7 @@ class CreditNotes:
         self,
         work: UnitOfWork,
         own: OwnInvoiceRepository,
+        notes: NoteRepository,
         issuing: InvoiceIssuing,
         numbers: InvoiceNumbers,
         credits: CreditLedger,
@@ -42,6 +47,7 @@ class CreditNotes:
     ) -> None:
         self._work = work
         self._own = own
+        self._notes = notes
         self._issuing = issuing
         self._numbers = numbers
         self._credits = credits
@@ -49,14 +55,11 @@ class CreditNotes:
         self._clock = clock
         self._seller = seller
 
-    async def list(self, organization_id: OrganizationId, invoice_id: UUID) -> Sequence[Noted]:
-        """The credit notes of an invoice, oldest first."""
-        async with self._work.begin(organization_id):
-            rows = await self._own.credit_notes(organization_id, invoice_id)
-            return [_noted(row) for row in rows]
-
     async def issue(self, invoice_id: UUID, request: NoteRequest) -> Noted:
         """Take back a part of an issued invoice, with the tax on it.
+
+        A refund of what was paid through Stripe is made there by itself, soon after; any other
+        is a promise until its reference is given.
 
         Raises `InvoiceNotIssued`, `NothingToCredit`, and `CreditTooLarge` for more than a line
         has left, than an open invoice still asks for, or, as a refund, than was paid.
@@ -81,6 +84,7 @@ class CreditNotes:
                 tax=0,
                 issued_at=now,
                 refund_reference=request.refund_reference,
+                refund_failure=None,
             )
             parts = [
                 _part(note, lines.get(position), amount, taken)
@@ -93,7 +97,7 @@ class CreditNotes:
                 raise NothingToCredit(reason="nothing is left of these lines")
             if note.total > own.creditable:
                 raise CreditTooLarge(left=own.creditable)
-            note.settlement = await self._settle(owner, invoice, note, request)
+            await self._settle(owner, invoice, note, request)
             own.creditable -= note.total
             if request.kind is NoteKind.CORRECTION:
                 corrected = {lines[position].window_start for position in request.amounts}
@@ -110,27 +114,49 @@ class CreditNotes:
             await self._own.session.flush()
             for part in parts:
                 self._own.add(part)
-            return _noted(note)
+            await self._own.session.flush()
+            return await self._notes.get(owner, note.id)
 
     async def _settle(
         self, owner: OrganizationId, invoice: Invoice, note: CreditNote, request: NoteRequest
-    ) -> str:
+    ) -> None:
         if invoice.status in OPEN:
             if note.total > invoice.amount_remaining:
                 raise CreditTooLarge(left=invoice.amount_remaining)
+            note.settlement = Settlement.REDUCTION.value
+            note.refund_reference = None
             invoice.amount_remaining -= note.total
             if not invoice.amount_remaining:
                 self._issuing.paid(invoice)
-            return Settlement.REDUCTION.value
-        if request.settlement is Settlement.REFUND:
-            notes = await self._own.credit_notes(owner, invoice.id)
-            refunded = sum(one.total for one in notes if one.settlement == Settlement.REFUND.value)
-            if note.total > invoice.amount_paid - refunded:
-                raise CreditTooLarge(left=invoice.amount_paid - refunded)
-            return Settlement.REFUND.value
-        amount = Money(note.total, Currency(note.currency))
-        await self._credits.grant_back(owner, note.id, amount)
-        return Settlement.CREDIT.value
+        elif request.settlement is Settlement.REFUND:
+            note.settlement = Settlement.REFUND.value
+            await self._promise(owner, invoice, note)
+        else:
+            note.settlement = Settlement.CREDIT.value
+            note.refund_reference = None
+            amount = Money(note.total, Currency(note.currency))
+            await self._credits.grant_back(owner, note.id, amount)
+
+    async def _promise(self, owner: OrganizationId, invoice: Invoice, note: CreditNote) -> None:
+        """Decide which way a refund goes: to where the money came from, if all of it did."""
+        notes = await self._own.credit_notes(owner, invoice.id)
+        earlier = [one for one in notes if one.settlement == Settlement.REFUND.value]
+        left = invoice.amount_paid - sum(one.total for one in earlier)
+        if note.total > left:
+            raise CreditTooLarge(left=left)
+        at_stripe = await self._own.paid_by(owner, invoice.id, "stripe") - sum(
+            one.total for one in earlier if one.refund_way == RefundWay.STRIPE.value
+        )
+        if note.total <= at_stripe and note.refund_reference is None:
+            note.refund_way = RefundWay.STRIPE.value
+            note.refund_state = RefundState.REQUESTED.value
+            self._work.announce(RefundPromised(owner, note.id))
+            return
+        note.refund_way = RefundWay.TRANSFER.value
+        note.refund_state = RefundState.REQUESTED.value
+        if note.refund_reference is not None:
+            note.refund_state = RefundState.MADE.value
+            note.refunded_at = note.issued_at
 
 
 def _part(
@@ -162,19 +188,3 @@ def _share(whole: int, part: int, of: int) -> int:
     """*whole* times part/of, rounded half away from zero; the whole of it at the end."""
     sign = -1 if whole < 0 else 1
     return sign * ((2 * abs(whole) * part + of) // (2 * of))
-
-
-def _noted(row: CreditNote) -> Noted:
-    currency = Currency(row.currency)
-    return Noted(
-        id=row.id,
-        invoice_id=row.invoice_id,
-        number=row.number,
-        kind=NoteKind(row.kind),
-        settlement=Settlement(row.settlement),
-        reason=row.reason,
-        net=Money(row.net, currency),
-        tax=Money(row.tax, currency),
-        total=Money(row.total, currency),
-        issued_at=row.issued_at,
-    )

@@ -12,9 +12,9 @@ from app.invoices import domain
 from app.invoices.domain import CreditLedger, DiscountBook, InvoiceStatus
 from app.invoices.errors import InvoiceNotIssued, InvoiceSettled, PaymentMismatch
 from app.invoices.models import Invoice, InvoicePayment
-from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.issuing import InvoiceIssuing
+from app.invoices.service.reading import InvoiceService
 from app.invoices.service.terms import WindowTerms
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
@@ -30,7 +30,7 @@ class InvoiceDesk:
     def __init__(
         self,
         work: UnitOfWork,
-        invoices: InvoiceRepository,
+        invoices: InvoiceService,
         own: OwnInvoiceRepository,
         terms: WindowTerms,
         issuing: InvoiceIssuing,

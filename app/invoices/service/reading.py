@@ -13,6 +13,7 @@ from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, LineKind, N
 from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.service.aftermath import Aftermath
 from app.invoices.table import render_csv
 from app.kernel.ids import OrganizationId, encode_id
 from app.kernel.pages import Page, PageRequest
@@ -31,17 +32,24 @@ class InvoiceService:
     """What a customer may see of their invoices, of either origin."""
 
     def __init__(
-        self, work: UnitOfWork, invoices: InvoiceRepository, press: Press, pages: Pages
+        self,
+        work: UnitOfWork,
+        invoices: InvoiceRepository,
+        aftermath: Aftermath,
+        press: Press,
+        pages: Pages,
     ) -> None:
         self._work = work
         self._invoices = invoices
+        self._aftermath = aftermath
         self._press = press
         self._pages = pages
 
     async def get(self, organization_id: OrganizationId, invoice_id: UUID) -> Invoice:
         """Raises `InvoiceNotFound`, also for another organization's."""
         async with self._work.begin(organization_id):
-            return await self._invoices.get(organization_id, invoice_id)
+            found = await self._invoices.get(organization_id, invoice_id)
+            return (await self._aftermath.of(organization_id, [found]))[0]
 
     async def find_mirrored(
         self, organization_id: OrganizationId, stripe_invoice_id: str
@@ -65,7 +73,8 @@ class InvoiceService:
     ) -> Page[Invoice]:
         """Invoices by creation, newest first."""
         async with self._work.begin(organization_id):
-            return await self._invoices.list_for_organization(organization_id, request, status)
+            page = await self._invoices.list_for_organization(organization_id, request, status)
+            return Page(await self._aftermath.of(organization_id, page.items), page.next_cursor)
 
     async def print_pdf(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
         document = document_of(await self.get(organization_id, invoice_id))

@@ -81,7 +81,8 @@ class RefundService:
 
         Stripe is asked first how the charge stands, so a fresh dispute or a refund made in its
         dashboard counts. Once the refund is written down it is made, by this call or by the job
-        that finds it: where Stripe does not answer, the refund comes back as `requested`.
+        that finds it: where Stripe does not answer, the refund comes back as `requested`. A refund
+        that the request names is made once; asked for again it is answered as it stands.
         """
         charge_id = request.stripe_charge_id or await self._charge_of(request.invoice_id)
         try:
@@ -93,7 +94,9 @@ class RefundService:
             await self._mirror.take(organization_id, report)
         # Not the same unit: what Stripe said stays known where the wish is refused.
         async with self._work.begin(organization_id):
-            refund_id = await self._reserve(organization_id, charge_id, request, actor)
+            refund_id = await self._reuse(
+                organization_id, charge_id, request.refund_id
+            ) or await self._reserve(organization_id, charge_id, request, actor)
         try:
             await self._ask(organization_id, refund_id, is_repeat=False)
         except Unavailable as failure:
@@ -154,6 +157,17 @@ class RefundService:
             raise ChargeNotFound
         return found
 
+    async def _reuse(
+        self, organization_id: OrganizationId, charge_id: str, refund_id: UUID | None
+    ) -> UUID | None:
+        """The refund of that name, if it was asked for before. The charge's row is locked, so of
+        two at once the second finds it."""
+        if refund_id is None:
+            return None
+        await self._payments.find_charge(organization_id, charge_id, lock=True)
+        found = await self._payments.find_refund(organization_id, refund_id)
+        return found.id if found is not None else None
+
     async def _reserve(
         self, organization_id: OrganizationId, charge_id: str, request: RefundRequest, actor: str
     ) -> UUID:
@@ -165,7 +179,7 @@ class RefundService:
         amount = await self._allowed(organization_id, charge, request.amount)
         refund = Refund(
             organization_id=organization_id,
-            id=new_id(),
+            id=request.refund_id or new_id(),
             charge_id=charge.id,
             stripe_refund_id=None,
             amount=amount,
@@ -247,6 +261,10 @@ class RefundService:
                 refund.failure_reason = _why(refusal)
                 refund.next_attempt_at = None
                 self._record("payments.refund_refused", refund, reason=_why(refusal))
+                self._work.enqueue(
+                    "payments.follow_refund",
+                    {"organization_id": organization_id, "refund_id": refund_id},
+                )
 
     async def _wait(
         self, organization_id: OrganizationId, refund_id: UUID, failure: Unavailable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.gateways.stripe.errors import StripeMissing
 from app.gateways.stripe.payments import PaymentsGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.payments.domain import PaymentReport
@@ -54,5 +55,12 @@ class PaymentReports:
 
     async def of_invoice(self, stripe_invoice_id: str) -> tuple[PaymentReport, ...]:
         """A report of each charge that paid an invoice."""
-        charges = await self._stripe.list_charges_of(stripe_invoice_id)
+        charges = await self.charges_of(stripe_invoice_id)
         return tuple([await self.of_charge(charge_id) for charge_id in charges])
+
+    async def charges_of(self, stripe_invoice_id: str) -> tuple[str, ...]:
+        """The ids of the charges that paid an invoice; none of one that Stripe does not know."""
+        try:
+            return await self._stripe.list_charges_of(stripe_invoice_id)
+        except StripeMissing:
+            return ()

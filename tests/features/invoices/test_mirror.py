@@ -18,7 +18,7 @@ from app.infra.db.engine import Sessions
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.jobs.queue import JobQueue
 from app.invoices.document import Party
-from app.invoices.domain import Invoice, InvoiceStatus, Progress
+from app.invoices.domain import Invoice, InvoiceStatus, NoPayments, Progress
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.html import Pages
@@ -26,8 +26,11 @@ from app.invoices.models import Invoice as InvoiceRow
 from app.invoices.models import InvoiceLine as LineRow
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press
+from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.numbers import NumberRepository
+from app.invoices.service.aftermath import Aftermath
 from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.reading import InvoiceService
@@ -43,6 +46,11 @@ from tests.support.service import Service
 SELLER = Party("Aragora", ("1 Example Street",), "billing@example.test", "TAX 1")
 
 
+def reading(work: UnitOfWork) -> InvoiceService:
+    aftermath = Aftermath(work, NoteRepository(work), CollectionRepository(work), NoPayments())
+    return InvoiceService(work, InvoiceRepository(work), aftermath, Press(), Pages())
+
+
 class Mirror:
     """A mirror whose announced facts can be counted."""
 
@@ -50,7 +58,7 @@ class Mirror:
         self.facts: list[Fact] = []
         self.work = UnitOfWork(sessions, JobQueue(clock), followers=self._heard)
         self._rows = InvoiceRepository(self.work)
-        self._reading = InvoiceService(self.work, self._rows, Press(), Pages())
+        self._reading = reading(self.work)
         self.organizations = service.services[OrganizationService]
         self._clock = clock
         self._collecting = service.services[InvoiceCollecting]
@@ -252,9 +260,8 @@ async def test_one_stripe_id_in_two_organizations_is_two_rows(
     await mirror.record(organization_id, told)
     await mirror.record(other, told)
     (mine,) = await mirror.all(organization_id)
-    reading = InvoiceService(mirror.work, InvoiceRepository(mirror.work), Press(), Pages())
     with pytest.raises(InvoiceNotFound):
-        await reading.get(other, mine.id)
+        await reading(mirror.work).get(other, mine.id)
 
 
 async def test_the_caller_rolls_the_invoice_back_with_the_rest(

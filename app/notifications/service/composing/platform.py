@@ -8,6 +8,7 @@ from uuid import UUID
 from app.kernel.ids import encode_id
 from app.notifications.domain import NoticeKind, Told
 from app.notifications.service.letters import Compose
+from app.notifications.words import amount
 
 
 class PlatformLetters:
@@ -19,6 +20,7 @@ class PlatformLetters:
             NoticeKind.MODEL_UNPRICED: self.model_unpriced,
             NoticeKind.DUPLICATE_SUBSCRIPTION: self.at_stripe,
             NoticeKind.PRICE_UNKNOWN: self.at_stripe,
+            NoticeKind.REFUND_NOT_SENT: self.refund_not_sent,
         }
 
     async def model_unpriced(self, told: Told) -> Mapping[str, object] | None:
@@ -27,6 +29,15 @@ class PlatformLetters:
             "provider": facts["provider"] or "(none)",
             "model": facts["model"] or "(none)",
             "events": facts["events"],
+        }
+
+    async def refund_not_sent(self, told: Told) -> Mapping[str, object] | None:
+        facts = told.facts
+        return {
+            "amount": amount(facts["amount"], facts["currency"]),
+            "number": facts["number"],
+            "credit_note_id": encode_id("crn", UUID(facts["credit_note_id"])),
+            "reason": str(facts["reason"]).replace("_", " ") or "no reason was given",
         }
 
     async def at_stripe(self, told: Told) -> Mapping[str, object] | None:

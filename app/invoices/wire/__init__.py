@@ -1,0 +1,1 @@
+"""Shapes on the wire that are too many for one file."""
