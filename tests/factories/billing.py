@@ -60,8 +60,8 @@ async def act(
     return dict(answer.json())
 
 
-async def a_credit_note(service: Service, owner: Owner) -> str:
-    """The id of a note that takes back all of an invoice of ours, which was paid by transfer."""
+async def a_credited_invoice(service: Service, owner: Owner) -> tuple[str, str]:
+    """The ids of an invoice of ours that was paid by transfer, and of a note that takes it back."""
     operator = await an_operator(service)
     now = service.clock.now()
     await spend(owner, "for a credit note", now, 300)
@@ -75,4 +75,4 @@ async def a_credit_note(service: Service, owner: Owner) -> str:
         kind="goodwill",
         reason="An example",
     )
-    return str(note["id"])
+    return str(issued["id"]), str(note["id"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.factories.billing import a_credit_note
-from tests.factories.invoices import a_paid_invoice
+from tests.factories.billing import a_credited_invoice
 from tests.factories.people import Owner, an_email, an_owner
 from tests.factories.subscriptions import a_visit
 from tests.support.service import Service
@@ -57,8 +56,7 @@ async def an_estate(service: Service) -> Estate:
         "/api/v1/notifications/endpoints", json={"url": "https://example.com/hooks"}
     )
     ping = await http.post(f"/api/v1/notifications/endpoints/{endpoint.json()['id']}/ping")
-    invoice_id = await a_paid_invoice(service, owner.organization_id)
-    credit_note_id = await a_credit_note(service, owner)
+    invoice_id, credit_note_id = await a_credited_invoice(service, owner)
     checkout_id = await a_visit(service, owner.organization_id)
     me = await http.get("/api/v1/auth/me")
     for answer in (

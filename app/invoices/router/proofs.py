@@ -8,8 +8,9 @@ from fastapi import APIRouter, Response
 
 from app.infra.http.principal import needs
 from app.infra.http.provide import provide
+from app.invoices.schemas import ProofOut
 from app.invoices.service.proving import InvoiceProofs
-from app.invoices.wire.notes import InvoiceIdOnWire, ProofOut
+from app.invoices.wire.notes import InvoiceIdOnWire
 from app.kernel.principal import Permission, Principal
 
 router = APIRouter(prefix="/billing/invoices", tags=["invoices"])
