@@ -41,12 +41,6 @@ class AccountSuspended(NotAllowed):
     code = "account_suspended"
 
 
-class OrganizationSuspended(NotAllowed):
-    """This organization is suspended; its API keys do not work."""
-
-    code = "organization_suspended"
-
-
 class KeysNotInPlan(NotAllowed):
     """The organization's plan does not include API keys."""
 

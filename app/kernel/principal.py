@@ -38,6 +38,12 @@ class MissingPermission(NotAllowed):
     shown = ("permission",)
 
 
+class OrganizationSuspended(NotAllowed):
+    """This organization is suspended: its people may look and pay, its API keys do not work."""
+
+    code = "organization_suspended"
+
+
 class OperatorsOnly(NotAllowed):
     """Only platform operators may do that."""
 
@@ -73,6 +79,8 @@ class Principal:
     api_key_id: UUID | None = None
     token_id: str | None = None
     email: str = ""
+    withheld: frozenset[Permission] = frozenset()
+    """What the role would allow if the organization were not suspended."""
 
     @property
     def actor(self) -> str:
@@ -89,9 +97,8 @@ class Principal:
         return self.organization_id
 
     def require(self, permission: Permission) -> None:
-        """Raises `MissingPermission` unless the caller holds *permission*."""
-        if permission not in self.permissions:
-            raise MissingPermission(permission=permission.value)
+        """Raises `MissingPermission` or `OrganizationSuspended` for who does not hold it."""
+        require(permission, self.permissions, self.withheld)
 
     def require_person(self) -> None:
         """Raises `PeopleOnly` for an API key: keys do not touch accounts, sessions or members."""
@@ -102,3 +109,14 @@ class Principal:
         """Raises `OperatorsOnly` unless the caller is a platform operator."""
         if not self.is_operator:
             raise OperatorsOnly
+
+
+def require(
+    permission: Permission, held: frozenset[Permission], withheld: frozenset[Permission]
+) -> None:
+    """Raises `OrganizationSuspended` where that is the reason, else `MissingPermission`."""
+    if permission in held:
+        return
+    if permission in withheld:
+        raise OrganizationSuspended
+    raise MissingPermission(permission=permission.value)

@@ -117,6 +117,11 @@ class Access:
     features: frozenset[str]
     is_suspended: bool
 
+    @property
+    def withheld(self) -> frozenset[Permission]:
+        """What the role would allow if the organization were not suspended."""
+        return PERMISSIONS[self.role] - self.permissions
+
 
 @dataclass(frozen=True, slots=True)
 class Seats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -22,6 +23,8 @@ class Standstill(StrEnum):
     """A payment is missing and access goes on for a while."""
     LAPSED = "lapsed"
     """A payment is missing and access has been taken back."""
+    FIRST_PAYMENT_FAILED = "first_payment_failed"
+    """Nothing has been paid yet, so nothing was granted that could go on for a while."""
 
 
 class Outcome(StrEnum):
@@ -45,6 +48,16 @@ class StepKind(StrEnum):
     PAYMENT_RECEIVED = "payment_received"
     CLOSED = "closed"
 
+
+class TimeOf(StrEnum):
+    """Whose clock an instant is read from; with Stripe's test clocks they differ by months."""
+
+    STRIPE = "stripe"
+    SERVICE = "service"
+
+
+_BY_STRIPE = frozenset({StepKind.PAYMENT_FAILED, StepKind.GRACE_STARTED})
+_FAILURES = frozenset({StepKind.PAYMENT_FAILED, StepKind.ACTION_REQUIRED})
 
 NOTICES: dict[StepKind, str] = {
     StepKind.PAYMENT_FAILED: "payment_failed",
@@ -97,6 +110,11 @@ class Step:
     def notice(self) -> str | None:
         return NOTICES.get(self.kind)
 
+    @property
+    def clock(self) -> TimeOf:
+        """Whose time `happened_at` is; `recorded_at` is always the service's."""
+        return TimeOf.STRIPE if self.kind in _BY_STRIPE else TimeOf.SERVICE
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -105,14 +123,52 @@ class Timeline:
     organization_id: OrganizationId
     cases: tuple[Case, ...]
     steps: tuple[Step, ...]
+    unpaid_from_the_start: frozenset[UUID] = frozenset()
+    """Subscriptions for which nothing has been paid yet."""
 
     @property
     def stands(self) -> Standstill:
-        open_ones = {case.stands for case in self.cases}
-        return next(
-            (one for one in (Standstill.LAPSED, Standstill.GRACE) if one in open_ones),
-            Standstill.CLEAR,
+        found = {case.stands for case in self.cases}
+        if any(
+            step.kind in _FAILURES and step.subscription_id in self.unpaid_from_the_start
+            for step in self.steps
+        ):
+            found.add(Standstill.FIRST_PAYMENT_FAILED)
+        order = (Standstill.LAPSED, Standstill.GRACE, Standstill.FIRST_PAYMENT_FAILED)
+        return next((one for one in order if one in found), Standstill.CLEAR)
+
+
+def with_what_is_owed(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps, newest first, each with the invoice and the amount that it is about.
+
+    Only an attempt says so itself. The others follow from one: from the last before them, or, for
+    what is noted before the attempt that began it is heard of, from the next.
+    """
+
+    def about(place: int, step: Step) -> Step:
+        if step.amount is not None:
+            return step
+        theirs = [
+            (other, failure)
+            for other, failure in enumerate(steps)
+            if failure.kind in _FAILURES
+            and failure.amount is not None
+            and failure.subscription_id == step.subscription_id
+            and step.stripe_invoice_id in (None, failure.stripe_invoice_id)
+        ]
+        before = [failure for other, failure in theirs if other > place]
+        after = [failure for other, failure in theirs if other < place]
+        found = before[0] if before else after[-1] if after else None
+        if found is None:
+            return step
+        return replace(
+            step,
+            stripe_invoice_id=found.stripe_invoice_id,
+            amount=found.amount,
+            currency=found.currency,
         )
+
+    return tuple(about(place, step) for place, step in enumerate(steps))
 
 
 def warns_at(first_failed_at: datetime, grace_until: datetime) -> datetime | None:

@@ -35,6 +35,8 @@ async def note_action_required(payload: Payload, services: Services) -> None:
         StepKind.ACTION_REQUIRED,
         f"action:{invoice_id}:{payload['fact_id']}",
         stripe_invoice_id=invoice_id,
+        amount=payload["amount_due"],
+        currency=payload["currency"],
         pay_url=payload["pay_url"],
     )
 

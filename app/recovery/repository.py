@@ -38,11 +38,11 @@ class RecoveryRepository(Repository):
         return list((await self.session.scalars(query)).all())
 
     async def list_steps(self, organization_id: OrganizationId) -> list[RecoveryStep]:
-        """The last steps, the newest first."""
+        """The last steps, those first that were heard of last: one clock orders them all."""
         query = (
             select(RecoveryStep)
             .where(RecoveryStep.organization_id == organization_id)
-            .order_by(RecoveryStep.happened_at.desc(), RecoveryStep.id.desc())
+            .order_by(RecoveryStep.recorded_at.desc(), RecoveryStep.id.desc())
             .limit(_SHOWN)
         )
         return list((await self.session.scalars(query)).all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.infra.http.schemas import Instant, OutputModel, prefixed_id
-from app.recovery.domain import Case, Outcome, Standstill, Step, StepKind, Timeline
+from app.recovery.domain import Case, Outcome, Standstill, Step, StepKind, Timeline, TimeOf
 
 
 class CaseOut(OutputModel):
@@ -33,10 +33,15 @@ class CaseOut(OutputModel):
 
 
 class RecoveryStepOut(OutputModel):
-    """What happened, when, and when it was heard of; `notice` is what was told to people."""
+    """What happened, when, and when it was heard of; `notice` is what was told to people.
+
+    Steps are in the order of `recorded_at`, the service's time. `happened_at` is read from
+    `clock`: a failed attempt has Stripe's time, which a test clock may move.
+    """
 
     kind: StepKind
     happened_at: Instant
+    clock: TimeOf
     recorded_at: Instant
     stripe_invoice_id: str | None
     attempt: int | None

@@ -18,6 +18,7 @@ from app.recovery.domain import (
     has_lapsed,
     outcome_of,
     warns_at,
+    with_what_is_owed,
 )
 from app.recovery.events import GraceEnded, GraceEnding
 from app.recovery.models import RecoveryCase
@@ -99,10 +100,13 @@ class RecoveryService:
         """What happened to an organization's payments. Raises `OrganizationNotFound`."""
         async with self._work.begin(organization_id):
             await self._organizations.get(organization_id)
+            standings = await self._subscriptions.standings(organization_id)
+            steps = [row.to_domain() for row in await self._cases.list_steps(organization_id)]
             return Timeline(
                 organization_id,
                 tuple(row.to_domain() for row in await self._cases.list_cases(organization_id)),
-                tuple(row.to_domain() for row in await self._cases.list_steps(organization_id)),
+                with_what_is_owed(steps),
+                frozenset(one.subscription_id for one in standings if one.awaits_first_payment),
             )
 
     async def _open(self, organization_id: OrganizationId, standing: Standing) -> RecoveryCase:

@@ -163,6 +163,8 @@ class Standing:
     end_reason: str | None
     pause_reason: str | None
     is_duplicate: bool
+    awaits_first_payment: bool
+    """Whether nothing has been paid for it yet; it has no grace, for there is nothing to keep."""
 
 
 # Not frozen: it is built from each row of the hot read.

@@ -69,6 +69,12 @@ class SubscriptionEnded(Conflict):
     code = "subscription_ended"
 
 
+class NothingToResume(Conflict):
+    """The subscription goes on as it is: nothing was canceled and nothing is paused."""
+
+    code = "nothing_to_resume"
+
+
 class SamePlan(Conflict):
     """The subscription is on that plan and interval already."""
 

@@ -50,6 +50,8 @@ class PaymentActionRequired(Fact):
     subscription_id: UUID
     stripe_invoice_id: str
     pay_url: str | None
+    amount_due: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,10 @@ class CheckoutAttempt(TenantTable):
         return f"checkout:{self.id}"
 
 
+PUT_ASIDE = "put_aside"
+"""Where a cancellation remembers the plan that was to follow."""
+
+
 class RequestedChange(TenantTable):
     """A change of a subscription that somebody asked for. At most one is under way."""
 
@@ -207,6 +211,11 @@ class RequestedChange(TenantTable):
     state: Mapped[str]
     requested_at: Mapped[datetime]
     leased_until: Mapped[datetime]
+
+    @property
+    def wish(self) -> dict[str, Any]:
+        """What was asked for, without what we remember of it."""
+        return {name: value for name, value in self.details.items() if name != PUT_ASIDE}
 
     @property
     def idempotency_key(self) -> str:

@@ -16,6 +16,7 @@ from app.kernel.ids import OrganizationId, new_id
 from app.kernel.periods import Period
 from app.subscriptions.domain import GRANTING, Failure
 from app.subscriptions.models import (
+    PUT_ASIDE,
     SYNC_TICKETS,
     CardNotice,
     CheckoutAttempt,
@@ -348,6 +349,29 @@ class ChangeRepository(Repository):
             )
             .values(**values)
         )
+
+    async def put_aside(
+        self, organization_id: OrganizationId, change_id: UUID, aside: Mapping[str, Any]
+    ) -> None:
+        change = await self.session.get_one(RequestedChange, (organization_id, change_id))
+        change.details = {**change.details, PUT_ASIDE: dict(aside)}
+
+    async def find_aside(
+        self, organization_id: OrganizationId, stripe_subscription_id: str
+    ) -> Mapping[str, Any] | None:
+        """What the last cancellation that put anything aside has kept."""
+        details = await self.session.scalar(
+            select(RequestedChange.details)
+            .where(
+                RequestedChange.organization_id == organization_id,
+                RequestedChange.stripe_subscription_id == stripe_subscription_id,
+                RequestedChange.details.has_key(PUT_ASIDE),
+            )
+            .order_by(RequestedChange.id.desc())
+            .limit(1)
+        )
+        found: Mapping[str, Any] | None = details[PUT_ASIDE] if details is not None else None
+        return found
 
 
 class ManualPlanRepository(Repository):

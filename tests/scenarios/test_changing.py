@@ -93,7 +93,8 @@ async def test_canceling_keeps_what_was_paid_for_and_can_be_taken_back(shop: Sho
     resumed = await ask(owner, "resume")
     assert resumed.status_code == 200
     assert (resumed.json()["cancel_at_period_end"], resumed.json()["cancel_at"]) == (False, None)
-    assert (await ask(owner, "resume")).status_code == 200, "resuming again is fine"
+    nothing = await ask(owner, "resume")
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_resume")
 
     await ask(owner, "cancel")
     await shop.advance(days=30, hours=2)
@@ -101,6 +102,48 @@ async def test_canceling_keeps_what_was_paid_for_and_can_be_taken_back(shop: Sho
     assert (ended["tier"], ended["status"]) == ("free", "canceled")
     over = await ask(owner, "resume")
     assert (over.status_code, over.json()["code"]) == (409, "subscription_ended")
+
+
+async def test_a_downgrade_that_was_chosen_survives_a_cancellation(shop: Shop) -> None:
+    """Stripe releases the schedule of a subscription that is canceled; resuming makes it again."""
+    owner = await subscribed(shop, "professional")
+    await ask(owner, "change", plan="starter")
+    await ask(owner, "cancel")
+    await shop.deliver()
+    canceled = await subscription(owner)
+    assert (canceled["pending_change"], canceled["cancel_at_period_end"]) == (None, True)
+
+    resumed = await ask(owner, "resume")
+    assert (resumed.status_code, resumed.json()["outcome"]) == (200, "applied")
+    assert resumed.json()["pending_change"] == {
+        "plan": "starter",
+        "interval": "month",
+        "effective_at": "2026-12-21T09:00:00Z",
+        "reason": "period_end",
+    }
+    await shop.deliver()
+    await shop.advance(days=30, hours=2)
+    await shop.advance(hours=2)
+    after = await subscription(owner)
+    assert (after["tier"], after["amount"], after["pending_change"]) == ("starter", 9900, None)
+
+    # What another period had put aside is not chosen again.
+    await ask(owner, "cancel")
+    resumed = await ask(owner, "resume")
+    assert (resumed.json()["plan"], resumed.json()["pending_change"]) == ("starter", None)
+
+
+async def test_resuming_after_a_lost_answer_chooses_the_downgrade_too(shop: Shop) -> None:
+    owner = await subscribed(shop, "professional")
+    await ask(owner, "change", plan="starter")
+    await ask(owner, "cancel")
+    await shop.account.control(
+        "faults", kind="server_error", count=8, path="/v1/subscription_schedules", method="POST"
+    )
+    lost = await ask(owner, "resume")
+    assert lost.status_code == 503, lost.text
+    await shop.account.http.delete("/_sandbox/faults")
+    assert (await ask(owner, "resume")).json()["pending_change"]["plan"] == "starter"
 
 
 async def test_a_cancellation_from_the_portal_is_taken_back_too(shop: Shop) -> None:

@@ -105,6 +105,10 @@ async def test_a_debit_that_fails_has_granted_nothing(shop: Shop) -> None:
     assert (failed["tier"], failed["grace_until"]) == ("free", None), failed["status"]
     assert await waiting_for(owner, page) == ("failed", False)
     assert await shop.rows("select 1 from recovery_cases") == []
+    shown = (await call(owner, "GET", "recovery")).json()
+    assert (shown["state"], shown["cases"]) == ("first_payment_failed", [])
+    [step] = shown["timeline"]
+    assert (step["kind"], step["amount"], step["clock"]) == ("payment_failed", 29900, "stripe")
 
 
 async def test_an_upgrade_that_the_bank_asks_about_counts_when_confirmed(shop: Shop) -> None:
@@ -137,6 +141,11 @@ async def test_a_renewal_that_the_bank_asks_about(shop: Shop, facts: list[Fact])
     asked = [fact for fact in facts if isinstance(fact, PaymentActionRequired)]
     assert [fact.pay_url for fact in asked] == [owed["pay_url"]]
     assert not [fact for fact in facts if isinstance(fact, PaymentFailed)]
+    steps = (await call(owner, "GET", "recovery")).json()["timeline"]
+    assert {step["kind"] for step in steps} == {"action_required", "grace_started"}
+    assert {(s["stripe_invoice_id"], s["amount"]) for s in steps} == {
+        (asked[0].stripe_invoice_id, 29900)
+    }
     await confirm(shop, owed["pay_url"])
     back = await subscription(owner)
     assert (back["tier"], back["payment_state"], back["pay_url"]) == ("professional", "ok", None)

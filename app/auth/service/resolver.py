@@ -14,7 +14,6 @@ from app.auth.errors import (
     AccountSuspended,
     CsrfRefused,
     KeysNotInPlan,
-    OrganizationSuspended,
     TokenRevoked,
 )
 from app.auth.models import Session
@@ -28,7 +27,7 @@ from app.infra.http.principal import Credentials
 from app.kernel.clock import Clock
 from app.kernel.errors import NotAuthenticated
 from app.kernel.ids import OrganizationId, UserId
-from app.kernel.principal import Permission, Principal, TokenType
+from app.kernel.principal import OrganizationSuspended, Permission, Principal, TokenType
 from app.organizations.service import OrganizationService, organization_signal
 from app.users.domain import Person
 from app.users.service import UserService, user_signal
@@ -269,6 +268,7 @@ class Resolver:
             organization_id=organization_id,
             role=access.role.value if access else None,
             permissions=access.permissions if access else frozenset(),
+            withheld=access.withheld if access else frozenset(),
             is_operator=person.is_operator,
             token_type=token_type,
             session_id=session.id,

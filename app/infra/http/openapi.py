@@ -64,6 +64,10 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "description": "The same key and body give the first answer again.",
 }
 
+_FORBIDDEN = (
+    "Forbidden: `missing_permission`, or `organization_suspended` where a suspended organization's "
+    "people may only look and pay."
+)
 _ALWAYS = (400, 413, 422, 429, 500, 503)
 _AUTHENTICATED = (401, 403, 404)
 _UNSAFE = (402, 409)
@@ -126,6 +130,8 @@ def _complete_operation(operation: dict[str, Any], route: RouteContext, method: 
     responses.pop("422", None)
     for status in sorted(set(statuses)):
         known = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
+        if status == HTTPStatus.FORBIDDEN:
+            known["description"] = _FORBIDDEN
         known.setdefault("content", {})[MEDIA_TYPE] = {
             "schema": {"$ref": "#/components/schemas/Problem"}
         }

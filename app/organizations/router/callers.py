@@ -13,7 +13,7 @@ from app.infra.http.principal import CurrentPrincipal
 from app.infra.http.provide import provide
 from app.infra.http.schemas import prefixed_id
 from app.kernel.ids import OrganizationId
-from app.kernel.principal import MissingPermission, Permission, Principal
+from app.kernel.principal import Permission, Principal, require
 from app.organizations.domain import Role
 from app.organizations.errors import OrganizationNotFound
 from app.organizations.service import OrganizationService
@@ -29,14 +29,14 @@ class Caller:
     organization_id: OrganizationId
     role: Role | None
     permissions: frozenset[Permission]
+    withheld: frozenset[Permission]
 
     def is_person(self, user_id: UUID) -> bool:
         """Whether the caller is this person themselves, and not one of their keys."""
         return self.principal.api_key_id is None and self.principal.user_id == user_id
 
     def require(self, permission: Permission) -> None:
-        if permission not in self.permissions:
-            raise MissingPermission(permission=permission.value)
+        require(permission, self.permissions, self.withheld)
 
 
 def _within(permission: Permission | None) -> Callable[..., Awaitable[Caller]]:
@@ -58,12 +58,12 @@ async def _caller(
 ) -> Caller:
     if principal.organization_id == organization_id:
         role = Role(principal.role) if principal.role is not None else None
-        return Caller(principal, organization_id, role, principal.permissions)
+        return Caller(principal, organization_id, role, principal.permissions, principal.withheld)
     # A person may look after any of their organizations without switching; a key opens only its own.
     if principal.token_type == "api_key":  # noqa: S105
         raise OrganizationNotFound
     access = await organizations.get_access(organization_id, principal.user_id)
-    return Caller(principal, organization_id, access.role, access.permissions)
+    return Caller(principal, organization_id, access.role, access.permissions, access.withheld)
 
 
 def within(permission: Permission | None = None) -> Any:

@@ -31,14 +31,18 @@ from app.subscriptions.errors import (
     CancellationScheduled,
     ChangeInProgress,
     NoSubscription,
+    NothingToResume,
     PaymentOutstanding,
+    PlanNotForSale,
     SamePlan,
     SubscriptionEnded,
+    UnknownPlan,
 )
 from app.subscriptions.models import RequestedChange
 from app.subscriptions.repository import ChangeRepository, SubscriptionRepository
 from app.subscriptions.service.mirror import SubscriptionMirror
 from app.subscriptions.service.plans import (
+    coming_plan,
     current_price,
     item_changes,
     ordered_prices,
@@ -151,6 +155,7 @@ class ChangeService:
         async def step(before: StripeSubscription, wish: Wish) -> StripeSubscription:
             if before.status in ENDED:
                 return before
+            await self._put_aside(organization_id, before, wish)
             await self._release(before, wish.key)
             cancel = self._stripe.cancel_now
             if at_period_end and before.status != "unpaid":
@@ -166,7 +171,8 @@ class ChangeService:
     async def resume(self, organization_id: OrganizationId) -> ChangeResult:
         """Take back a scheduled cancellation, however it was scheduled, or start after a pause.
 
-        With nothing to take back it changes nothing. Raises `SubscriptionEnded` when it is over.
+        A lesser plan that had been chosen for the period's end before the cancellation is chosen
+        again. Raises `NothingToResume`, or `SubscriptionEnded` when it is over.
         """
 
         async def step(before: StripeSubscription, wish: Wish) -> StripeSubscription:
@@ -177,10 +183,14 @@ class ChangeService:
             if before.cancel_at is None and not before.cancel_at_period_end:
                 if before.pause is not None:
                     return await self._stripe.resume_collection(before.id, key=wish.key)
-                return before
+                if not wish.is_repeat:
+                    raise NothingToResume
+                # Done the first time, perhaps not to the end, and the answer was lost.
+                return await self._choose_again(organization_id, before, wish.key)
             # A schedule that ends in a cancellation refuses a direct change; it goes first.
             await self._release(before, wish.key)
-            return await self._stripe.undo_cancellation(before, key=wish.key)
+            after = await self._stripe.undo_cancellation(before, key=wish.key)
+            return await self._choose_again(organization_id, after, wish.key)
 
         after = await self._request(organization_id, "resume", {}, step)
         outcome = ChangeOutcome.PENDING if after.status == "paused" else ChangeOutcome.APPLIED
@@ -203,6 +213,34 @@ class ChangeService:
         schedule = subscription.schedule
         if schedule is not None and schedule.is_in_force:
             await self._stripe.release_schedule(schedule.id, key=f"{key}:release")
+
+    async def _put_aside(
+        self, organization_id: OrganizationId, before: StripeSubscription, wish: Wish
+    ) -> None:
+        """Remember which plan was to follow: Stripe forgets it with the schedule."""
+        coming = coming_plan(self._catalogs.active, before)
+        if coming is None or before.period is None:
+            return
+        plan, interval = coming
+        aside = {"plan": plan, "interval": interval, "at": before.period.end.isoformat()}
+        async with self._work.begin(organization_id):
+            await self._changes.put_aside(organization_id, wish.id, aside)
+
+    async def _choose_again(
+        self, organization_id: OrganizationId, after: StripeSubscription, key: str
+    ) -> StripeSubscription:
+        """Schedule what a cancellation of this very period had put aside."""
+        if after.period is None or (after.schedule is not None and after.schedule.is_in_force):
+            return after
+        async with self._work.begin(organization_id):
+            aside = await self._changes.find_aside(organization_id, after.id)
+        if aside is None or aside["at"] != after.period.end.isoformat():
+            return after
+        try:
+            prices = ordered_prices(self._catalogs.active, aside["plan"], aside["interval"])
+        except (UnknownPlan, PlanNotForSale):
+            return after  # it is not sold any more; the present plan goes on
+        return await self._stripe.schedule_items(after, prices, key=f"{key}:again")
 
     def _wanted(
         self, subscription: StripeSubscription, plan: str, interval: str | None
@@ -279,7 +317,7 @@ class ChangeService:
             await self._subscriptions.lock(organization_id)
             rival = await self._changes.find_under_way(organization_id)
             if rival is not None:
-                same = (rival.kind, rival.stripe_subscription_id, rival.details) == (
+                same = (rival.kind, rival.stripe_subscription_id, rival.wish) == (
                     kind,
                     held,
                     details,

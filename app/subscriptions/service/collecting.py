@@ -94,7 +94,14 @@ class Collecting:
         known.attempt = invoice.attempt_count
         if report.asks_action:
             self._work.announce(
-                PaymentActionRequired(organization_id, row.id, invoice_id, invoice.hosted_url)
+                PaymentActionRequired(
+                    organization_id=organization_id,
+                    subscription_id=row.id,
+                    stripe_invoice_id=invoice_id,
+                    pay_url=invoice.hosted_url,
+                    amount_due=invoice.amount_remaining,
+                    currency=invoice.currency,
+                )
             )
             return
         self._work.announce(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.catalog.domain import Catalog
-from app.gateways.stripe.gateway import StripeItem, StripeSubscription
+from app.gateways.stripe.gateway import StripeItem, StripePhase, StripeSubscription
 from app.subscriptions.domain import ENDED, PauseKind, PendingReason
 from app.subscriptions.models import Subscription
 
@@ -19,6 +19,16 @@ def plan_item(subscription: StripeSubscription, catalog: Catalog) -> StripeItem 
         if plan is not None and (best is None or plan.rank > best[0]):
             best = plan.rank, item
     return best[1] if best else None
+
+
+def coming_phase(subscription: StripeSubscription) -> StripePhase | None:
+    """What a schedule in force brings at the end of the period."""
+    schedule = subscription.schedule
+    if schedule is None or not schedule.is_in_force:
+        return None
+    # By Stripe's own calendar, not by our clock: the two may differ by a test clock.
+    end = subscription.period.end if subscription.period else subscription.created_at
+    return next((phase for phase in schedule.phases if phase.starts_at >= end), None)
 
 
 def visible(row: Subscription) -> tuple[object, ...]:
@@ -96,13 +106,8 @@ def _copy_pending(row: Subscription, subscription: StripeSubscription, catalog: 
         return
     if (update := subscription.pending_update) is not None:
         _set_pending(row, catalog, update.price_ids, update.expires_at, PendingReason.PAYMENT)
-    elif (schedule := subscription.schedule) is not None and schedule.is_in_force:
-        # By Stripe's own calendar, not by our clock: the two may differ by a test clock.
-        end = subscription.period.end if subscription.period else subscription.created_at
-        coming = next((phase for phase in schedule.phases if phase.starts_at >= end), None)
-        if coming is not None:
-            reason = PendingReason.PERIOD_END
-            _set_pending(row, catalog, coming.price_ids, coming.starts_at, reason)
+    elif (coming := coming_phase(subscription)) is not None:
+        _set_pending(row, catalog, coming.price_ids, coming.starts_at, PendingReason.PERIOD_END)
 
 
 def _set_pending(

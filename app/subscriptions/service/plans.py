@@ -6,7 +6,7 @@ from app.catalog.domain import Catalog, Plan
 from app.gateways.stripe.gateway import ItemChange, OrderedPrice, StripeSubscription
 from app.subscriptions.domain import Price
 from app.subscriptions.errors import PlanNotForSale, UnknownPlan, UnmappedPrice
-from app.subscriptions.service.copying import plan_item
+from app.subscriptions.service.copying import coming_phase, plan_item
 
 
 def ordered_prices(catalog: Catalog, key: str, interval: str) -> tuple[OrderedPrice, ...]:
@@ -36,6 +36,13 @@ def current_price(catalog: Catalog, subscription: StripeSubscription) -> Price:
     if sold is None:
         raise UnmappedPrice
     return price_of(catalog, *sold)
+
+
+def coming_plan(catalog: Catalog, subscription: StripeSubscription) -> tuple[str, str] | None:
+    """The plan and interval that a schedule in force brings at the end of the period."""
+    coming = coming_phase(subscription)
+    sold = [catalog.plan_for_price(price) for price in coming.price_ids] if coming else []
+    return next((one for one in sold if one is not None), None)
 
 
 def price_of(catalog: Catalog, key: str, interval: str) -> Price:

@@ -96,6 +96,7 @@ class SubscriptionService:
                 end_reason=row.end_reason,
                 pause_reason=row.pause_reason,
                 is_duplicate=row.is_duplicate,
+                awaits_first_payment=row.awaits_first_payment or row.status == "incomplete",
             )
             for row in rows
         ]

@@ -3,10 +3,14 @@
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import text
 
 from app.catalog.service import CatalogService
+from app.kernel.ids import OrganizationId, new_id
 from app.kernel.periods import Period
+from app.kernel.principal import MissingPermission, Permission, require
+from app.organizations.domain import Access, Role, permissions_of
 from app.organizations.errors import StripeCustomerTaken
 from app.organizations.service import OrganizationService
 from tests.factories.people import an_owner, grant_plan
@@ -173,13 +177,35 @@ async def test_a_suspended_organization_may_look_and_pay(service: Service) -> No
     await organizations.suspend(owner.organization_id, "a disputed charge")
     path = f"{ORGANIZATIONS}/{owner.id}"
     assert (await owner.client.get(path)).json()["is_suspended"] is True
-    assert (await owner.client.patch(path, json={"name": "New"})).status_code == 403
+    refused = await owner.client.patch(path, json={"name": "New"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "organization_suspended")
+    recorded = await owner.client.post(
+        "/api/v1/usage/events", json={"id": "while-suspended", "type": "debate"}
+    )
+    assert (recorded.status_code, recorded.json()["code"]) == (403, "organization_suspended")
+    elsewhere = await owner.client.post(ORGANIZATIONS, json={"name": "Another"})
+    token = (
+        await owner.client.post(
+            "/api/v1/auth/switch", json={"organization_id": elsewhere.json()["id"]}
+        )
+    ).json()["access_token"]
+    async with service.client(token) as from_elsewhere:
+        refused = await from_elsewhere.patch(path, json={"name": "New"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "organization_suspended")
     async with service.client(key) as program:
         answer = await program.get(path)
         assert answer.status_code == 403
         assert answer.json()["code"] == "organization_suspended"
     await organizations.restore(owner.organization_id, "won")
     assert (await owner.client.patch(path, json={"name": "New"})).status_code == 200
+
+
+def test_what_a_role_never_allowed_is_not_withheld() -> None:
+    held = permissions_of(Role.VIEWER, is_suspended=True)
+    viewer = Access(OrganizationId(new_id()), Role.VIEWER, held, frozenset(), is_suspended=True)
+    assert Permission.ORGANIZATION_WRITE not in viewer.withheld
+    with pytest.raises(MissingPermission):
+        require(Permission.ORGANIZATION_WRITE, viewer.permissions, viewer.withheld)
 
 
 async def test_a_downgrade_keeps_people_but_adds_none(service: Service) -> None:

@@ -93,6 +93,14 @@ async def test_the_whole_story_of_a_payment_that_comes_late(trouble: Trouble) ->
         ],
         key=str,
     )
+    assert {step["kind"] for step in seen["timeline"] if step["clock"] == "stripe"} == {
+        "payment_failed",
+        "grace_started",
+    }
+    recorded = [step["recorded_at"] for step in seen["timeline"]]
+    assert recorded == sorted(recorded, reverse=True), "one clock orders them"
+    about = {(s["stripe_invoice_id"], s["amount"], s["currency"]) for s in seen["timeline"]}
+    assert about == {(told.stripe_invoice_id, 29900, "usd")}
     own = await trouble.owner.client.get("/api/v1/billing/recovery")
     if own.status_code == 200:
         assert own.json() == seen
@@ -111,6 +119,31 @@ async def test_the_whole_story_of_a_payment_that_comes_late(trouble: Trouble) ->
     for name, (sentence, query) in INVARIANTS.items():
         values = {"organization_id": None, "now": trouble.shop.clock.now() + timedelta(hours=1)}
         assert await trouble.shop.rows(query, **values) == [], (name, sentence)
+
+
+async def test_two_attempts_heard_of_late_are_told_once_and_the_grace_is_the_firsts(
+    trouble: Trouble,
+) -> None:
+    """What is asked of Stripe then is the second attempt: one notice, with the days of grace."""
+    shop = trouble.shop
+    await shop.decline_from_now_on("insufficient_funds")
+    for wait in (timedelta(days=30, hours=2), timedelta(days=3)):
+        shop.clock.advance(wait)
+        await shop.account.control("clock/advance", seconds=0)
+    await shop.deliver()
+    [told] = trouble.facts
+    assert isinstance(told, PaymentFailed)
+    assert told.attempt == 2
+    [case] = (await trouble.timeline())["cases"]
+    [owed] = await shop.rows("select first_failed_at from invoice_collections where attempt = 2")
+    first = owed["first_failed_at"]
+    assert case["first_failed_at"] == first.isoformat().replace("+00:00", "Z")
+    assert told.failed_at - first < SECOND, "the attempt that began it"
+    ends = first + timedelta(days=10)
+    [mail] = [
+        mail for mail in shop.service.mail.to(trouble.owner.email) if "attempt 2" in mail.subject
+    ]
+    assert f"Everything goes on as before until {ends:%Y-%m-%d}" in mail.text
 
 
 async def test_an_answer_from_before_the_payment_does_not_bring_the_failure_back(
