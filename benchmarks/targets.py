@@ -111,7 +111,7 @@ TARGETS = (
     ),
     Target("there, against one upsert a request", 6, _rates("slow-single-64", "slow-upsert")),
     Target(
-        "check and hold, the coalesced statement, against Redis with Lua",
+        "check and hold, the coalesced statement, against Redis with Lua by redis-py",
         2,
         _rates("reserve-alone", "consume-redis"),
     ),
@@ -119,6 +119,16 @@ TARGETS = (
         "check, consume and record, the coalesced statement, against the same",
         2,
         _rates("consume-alone", "consume-redis"),
+    ),
+    Target(
+        "check and hold, against Redis with Lua by bare sockets",
+        2,
+        _rates("reserve-alone", "consume-redis-bare"),
+    ),
+    Target(
+        "check, consume and record, against the same",
+        2,
+        _rates("consume-alone", "consume-redis-bare"),
     ),
     Target(
         "over HTTP, against SELECT … FOR UPDATE a request",

@@ -99,22 +99,24 @@ async def _taken(bench: Bench, tenant: Tenant) -> int:
         await connection.close()
 
 
-def redis(callers: int, *, pipelined: bool = False) -> Measure:
+def redis(
+    callers: int, *, kind: str = "redis", pipelined: bool = False, count: int = 40_000
+) -> Measure:
     """A Lua script that checks and consumes, an answer awaited by each caller."""
 
     async def measure(bench: Bench, run: int) -> Sample | None:
         if bench.redis is None:
             return None
         here = bench.fast
-        count = bench.count(40_000)
+        attempts = bench.count(count)
         task = Task(
-            *("redis", str(bench.redis.socket), f"redis-{run}-{pipelined:d}", run),
-            *(str(here.open_tenant.id), count, 1, callers),
-            f"{_limit(count)}{' pipelined' if pipelined else ''}",
+            *(kind, str(bench.redis.socket), f"{kind}-{run}-{pipelined:d}", run),
+            *(str(here.open_tenant.id), attempts, 1, callers),
+            f"{_limit(attempts)}{' pipelined' if pipelined else ''}",
         )
         async with floor([task], here.environment) as ready:
             return await measured(
-                here, ready.pids, ready.work, units=count, database=bench.redis.pid
+                here, ready.pids, ready.work, units=attempts, database=bench.redis.pid
             )
 
     return measure
@@ -141,10 +143,15 @@ CASES = (
         "the reserving statement alone, 1 connection",
         coalesced("reserve-alone", 30_000),
     ),
-    Case("consume-redis", "rival: Redis with Lua, 64 connections, in memory", redis(64)),
+    Case(
+        "consume-redis",
+        "rival: Redis with Lua by redis-py, 64 connections, in memory",
+        redis(64, kind="redis-client", count=10_000),
+    ),
+    Case("consume-redis-bare", "the same, asked by bare sockets", redis(64)),
     Case(
         "consume-redis-pipe",
-        "rival: Redis with Lua, 1,000 callers on one pipeline",
+        "the same, 1,000 callers on one pipeline of a bare socket",
         redis(1_000, pipelined=True),
     ),
 )

@@ -35,6 +35,7 @@ _KINDS: dict[str, Callable[[Task, AsyncExitStack], Awaitable[Run]]] = {
     "copy": copy.copy,
     "commit": work.commit,
     "redis": redis.consume,
+    "redis-client": redis.consume_by_client,
 }
 
 

@@ -7,6 +7,8 @@ from collections import deque
 from contextlib import AsyncExitStack
 from typing import cast
 
+from redis.asyncio import BlockingConnectionPool, Redis, UnixDomainSocketConnection
+
 from benchmarks.floors.work import Run, Task, share
 
 _SCRIPT = """
@@ -70,6 +72,25 @@ async def consume(task: Task, stack: AsyncExitStack) -> Run:
         connection = idle.popleft()
         await connection.send(command)
         idle.append(connection)
+
+    async def run() -> list[float]:
+        return await share([once] * task.count, task.connections)
+
+    return run
+
+
+async def consume_by_client(task: Task, stack: AsyncExitStack) -> Run:
+    """The same script by redis-py with a connection a caller, as a service in Python asks."""
+    pool = BlockingConnectionPool(
+        task.connections, connection_class=UnixDomainSocketConnection, path=task.url
+    )
+    client = await stack.enter_async_context(Redis(connection_pool=pool))
+    script = client.register_script(_SCRIPT)
+    key, limit = task.organization + task.name, task.extra
+    await client.script_load(_SCRIPT)
+
+    async def once() -> None:
+        await script(keys=[key], args=[1, limit])
 
     async def run() -> list[float]:
         return await share([once] * task.count, task.connections)
