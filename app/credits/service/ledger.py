@@ -163,6 +163,14 @@ class CreditLedger:
                 await self._book.set_bound(account)
             return await self._deduction(organization_id, amount, entry)
 
+    async def is_kept_for(self, organization_id: OrganizationId, currency: Currency) -> bool:
+        """Whether the organization was ever given credit in *currency*; if not, none was taken.
+
+        Opens no account and holds none: to ask first where most have nothing.
+        """
+        async with self._work.begin(organization_id):
+            return await self._credits.has_account(organization_id, currency)
+
     async def give_back(
         self, organization_id: OrganizationId, cause: str, *, actor: str, description: str
     ) -> Money | None:
