@@ -41,7 +41,7 @@ test: $(READY) ## Run the whole test suite on an embedded Postgres
 	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
 
 slow: $(READY) ## Run the longer forms of tests: every order of Stripe's news up to seven events, every kill
-	@EVERYTHING=1 exec $(BIN)/python -m pytest -n 2 tests/convergence tests/features/invoices/test_run_kill.py tests/platform/test_durability.py tests/platform/test_schema.py $(ARGS)
+	@EVERYTHING=1 exec $(BIN)/python -m pytest -n 2 tests/convergence $$(grep -rl 'tests.support.long import' tests --include='test_*.py' | grep -v ^tests/convergence/) $(ARGS)
 
 drivers: ## Install Stripe's command line and its SDK for Node below var/; the sandbox is tested with them where they are
 	@npm install --prefix var/drivers --no-save --no-audit --no-fund --ignore-scripts @stripe/cli@1.52.0 stripe@23.1.0

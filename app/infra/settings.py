@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, validation_alias="ARAGORA_PORT")
     workers: int = Field(1, ge=1, le=64, validation_alias="ARAGORA_WORKERS")
     public_url: str | None = Field(None, validation_alias="ARAGORA_PUBLIC_URL")
+    app_url: str | None = Field(
+        None, pattern=r"^https?://[^\s<>\"']+$", validation_alias="ARAGORA_APP_URL"
+    )
     data_dir: Path = Field(Path("var"), validation_alias="ARAGORA_DATA_DIR")
     catalog: str = Field("aragora", validation_alias="ARAGORA_CATALOG")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -19,5 +19,21 @@ _PAGE = Markup("""<!doctype html>
 """)
 
 
+_DONE = Markup("""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer"><title>{title}</title></head>
+<body>
+<h1>{title}</h1>
+<p>{text}</p>
+</body>
+</html>
+""")
+
+
+def done_page(title: str, text: str) -> str:
+    return str(_DONE.format(title=title, text=text))
+
+
 def unsubscribe_page(token: str) -> str:
     return str(_PAGE.format(token=token))

@@ -34,7 +34,9 @@ class Written:
 class Renderer:
     """Writes letters. No value is markup, and none can begin a paragraph of its own."""
 
-    def __init__(self, base_url: str, seller: str, contact: str) -> None:
+    def __init__(
+        self, base_url: str, seller: str, contact: str, app_url: str | None = None
+    ) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=select_autoescape(["html"]),
@@ -43,7 +45,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.globals = {
-            "base_url": base_url,
+            **_places(base_url, app_url),
             "seller": seller,
             "contact": contact,
         }
@@ -87,6 +89,32 @@ class Renderer:
             is_theirs = told.organization_id is not None
             why = WHY[Audience.KEEPERS if is_theirs else Audience.OPERATORS]
         return self._environment.from_string(why).render(_clean(letter))
+
+
+def _places(base_url: str, app_url: str | None) -> dict[str, object]:
+    """Where templates may send people: to a page of theirs if there is one, else to a call.
+
+    An address in the API is never given as a link to look at, except of a document, which is a
+    page for who is signed in.
+    """
+
+    def where(method: str, path: str) -> str:
+        return f": {method} {base_url}/api/v1/{path}." if app_url is None else f":\n\n{app_url}"
+
+    def see(what: str) -> str:
+        return "" if app_url is None else f"See {what}:\n\n{app_url}"
+
+    def document(invoice_id: str) -> str:
+        page = f"{base_url}/api/v1/billing/invoices/{invoice_id}/html"
+        return f"To be seen by who is signed in:\n\n{app_url or page}"
+
+    return {
+        "base_url": base_url,
+        "app_url": app_url,
+        "where": where,
+        "see": see,
+        "document": document,
+    }
 
 
 def _clean(letter: Letter) -> dict[str, object]:

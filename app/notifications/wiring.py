@@ -78,7 +78,10 @@ def register(services: Services) -> None:
     )
     services.add(NoticeDesk, NoticeDesk(work, notices, services[AuditLog], clock))
     renderer = Renderer(
-        settings.base_url, settings.seller_name, settings.seller_email or settings.smtp_from
+        settings.base_url,
+        settings.seller_name,
+        settings.seller_email or settings.smtp_from,
+        settings.app_url,
     )
     mail: MailGateway = services[MailGateway]  # type: ignore[type-abstract]
     services.add(Delivery, Delivery(work, notices, letters, renderer, links, mail, chat, clock))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.infra.http.principal import CurrentPerson, needs
 from app.infra.http.provide import provide
@@ -12,7 +12,8 @@ from app.infra.http.rate_limit import limited_by_address
 from app.infra.http.schemas import MessageOut, PageOut, Paging
 from app.kernel.principal import Permission, Principal
 from app.notifications.domain import NoticeKind, NoticeState
-from app.notifications.pages import CONTENT_POLICY, unsubscribe_page
+from app.notifications.errors import NotALink
+from app.notifications.pages import CONTENT_POLICY, done_page, unsubscribe_page
 from app.notifications.schemas import NoticeOut, PreferencesIn, PreferencesOut
 from app.notifications.service.looking import NoticeDesk
 from app.notifications.service.preferences import PreferenceService
@@ -69,11 +70,7 @@ async def put_organization_notice_preferences(
 @router.get("/unsubscribe", include_in_schema=False)
 async def show_unsubscribe(token: Token) -> Response:
     """A page with a button: whoever only looks at a link, as mail scanners do, stops nothing."""
-    return Response(
-        unsubscribe_page(token),
-        media_type="text/html",
-        headers={"Content-Security-Policy": CONTENT_POLICY},
-    )
+    return _page(unsubscribe_page(token))
 
 
 @router.post(
@@ -82,7 +79,30 @@ async def show_unsubscribe(token: Token) -> Response:
     status_code=200,
     dependencies=[limited_by_address("60/minute", "unsubscribe")],
 )
-async def unsubscribe(token: Token, preferences: Preferences) -> MessageOut:
-    """What the link in a mail does: no more mails of its kind to its reader (RFC 8058)."""
-    kind = await preferences.unsubscribe(token)
-    return MessageOut(success=True, message=f"You get no more mails about {kind.value}.")
+async def unsubscribe(
+    token: Token, preferences: Preferences, request: Request
+) -> MessageOut | Response:
+    """What the link in a mail does: no more mails of its kind to its reader (RFC 8058).
+
+    A browser is shown a page, a mail program gets the same in JSON.
+    """
+    is_browser = "text/html" in request.headers.get("accept", "")
+    try:
+        kind = await preferences.unsubscribe(token)
+    except NotALink as error:
+        if is_browser:
+            return _page(done_page("That link does nothing", error.message), 404)
+        raise
+    message = f"You get no more mails about {kind.value.replace('_', ' ')}."
+    if is_browser:
+        return _page(done_page("Done", f"{message} You can undo it in your preferences."))
+    return MessageOut(success=True, message=message)
+
+
+def _page(html: str, status_code: int = 200) -> Response:
+    return Response(
+        html,
+        status_code,
+        media_type="text/html",
+        headers={"Content-Security-Policy": CONTENT_POLICY},
+    )

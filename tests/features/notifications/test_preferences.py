@@ -135,6 +135,10 @@ async def test_a_mails_link_stops_its_kind_for_its_reader_without_signing_in(
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         )
         assert answer.status_code == 200, answer.text
+        assert answer.json()["success"] is True
+    clicked = await client.post(mail.unsubscribe_url, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert clicked.headers["content-type"] == "text/html; charset=utf-8"
+    assert "You get no more mails about refund made." in clicked.text
     assert (await owner.client.get(PATH)).json()["muted"] == ["refund_made"]
     assert (await admin.client.get(PATH)).json()["muted"] == []
 
@@ -145,6 +149,8 @@ async def test_what_is_no_link_of_ours_stops_nothing(client: httpx.AsyncClient, 
     assert (await client.post(path, params={"token": token})).status_code == 404
     page = await client.get(path, params={"token": token})
     assert "<script>" not in page.text
+    clicked = await client.post(path, params={"token": token}, headers={"Accept": "text/html"})
+    assert (clicked.status_code, "<h1>" in clicked.text) == (404, True)
 
 
 async def test_somebody_elses_token_is_no_link(service: Service, client: httpx.AsyncClient) -> None:

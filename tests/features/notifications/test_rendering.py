@@ -49,6 +49,7 @@ CONTEXT: dict[str, Any] = {
     "number": "A1B2C3-0001",
     "due": None,
     "is_collected": True,
+    "see_url": "https://pay.example.test/i/acct_1/seen",
     "paid_at": "2026-11-21 09:00 UTC",
     "period": "2026-11-21 to 2026-12-21",
     "reason": "fraudulent",
@@ -86,7 +87,9 @@ class Page(HTMLParser):
         self.text += data
 
 
-def mailed(kind: NoticeKind, *, name: str = "Ada Lovelace", **changes: Any) -> Mail:
+def mailed(
+    kind: NoticeKind, *, name: str = "Ada Lovelace", app_url: str | None = None, **changes: Any
+) -> Mail:
     is_theirs = Audience.KEEPERS in RULES[kind].audience
     told = Told(
         notice_id=new_id(),
@@ -98,7 +101,7 @@ def mailed(kind: NoticeKind, *, name: str = "Ada Lovelace", **changes: Any) -> M
         attempt=1,
     )
     letter = Letter("ada@example.test", name, {**CONTEXT, **changes})
-    return Renderer(BASE, "Aragora", "help@example.test").mail(told, letter)
+    return Renderer(BASE, "Aragora", "help@example.test", app_url).mail(told, letter)
 
 
 def rendered(kind: NoticeKind, **changes: Any) -> tuple[str, str, Page]:
@@ -116,7 +119,6 @@ def test_every_mail_says_the_same_as_text_and_as_page(kind: NoticeKind) -> None:
     assert subject
     assert "\n" not in subject
     assert "{{" not in text + page.text
-    assert BASE in text or CONTEXT["pay_url"] in text
     body, _, footer = text.partition("\n\n-- \n")
     assert footer
     shown = words(page.text)
@@ -124,6 +126,33 @@ def test_every_mail_says_the_same_as_text_and_as_page(kind: NoticeKind) -> None:
         assert word in shown
     assert "\n\n\n" not in text
     assert page.tags <= {"html", "head", "meta", "title", "body", "table", "tr", "td", "p", "a"}
+
+
+LEADS = re.compile(r"(\S+)\s+" + re.escape(BASE) + r"/api/v1/(\S+)")
+
+
+@pytest.mark.parametrize("kind", list(NoticeKind))
+@pytest.mark.parametrize("hosted_url", ["https://pay.example.test/i/acct_1/seen", None])
+def test_no_link_leads_a_person_to_json(kind: NoticeKind, hosted_url: str | None) -> None:
+    """A call of the API is named with its method; an address alone is a page."""
+    places: dict[str, Any] = {"pay_url": hosted_url, "see_url": hosted_url}
+    text = mailed(kind, **places).text
+    for before, path in LEADS.findall(text):
+        is_call = before in {"GET", "POST", "PUT", "PATCH"}
+        assert is_call or path.endswith("/html"), (before, path)
+    assert "`" not in text
+    at_home = mailed(kind, app_url="https://app.example.test/account", **places)
+    if Audience.OPERATORS not in RULES[kind].audience and kind is not NoticeKind.ENDPOINT_DISABLED:
+        assert BASE not in at_home.text
+        assert BASE not in at_home.html
+
+
+def test_mails_send_people_to_the_page_where_they_look_after_things() -> None:
+    app_url = "https://app.example.test/account"
+    for kind in (NoticeKind.PAYMENT_METHOD_EXPIRING, NoticeKind.REFUND_MADE):
+        mail = mailed(kind, app_url=app_url)
+        assert f"\n\n{app_url}\n" in mail.text
+        assert Page(mail.html).links == [app_url]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind.value.startswith("pay")])

@@ -69,6 +69,7 @@ class MoneyLetters:
         return {
             **_shown(invoice),
             "amount": money(invoice.amount_paid),
+            "see_url": invoice.hosted_invoice_url,
             "paid_at": instant(invoice.paid_at) if invoice.paid_at else None,
             "period": f"{period.start:%Y-%m-%d} to {period.end:%Y-%m-%d}" if period else None,
         }
