@@ -8,6 +8,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("credits.let_lapse", "*/10 * * * *"),
     Scheduled("credits.settle_use", "* * * * *"),
     Scheduled("credits.warn_of_expiry", "25 * * * *"),
+    Scheduled("credits.sweep_top_ups", "50 * * * *"),
     Scheduled("discounts.tell_stripe", "35 * * * *"),
     Scheduled("discounts.release_forgotten", "45 * * * *"),
     Scheduled("doctor.make_round", "7,22,37,52 * * * *"),

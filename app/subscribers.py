@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.budgets.events import BudgetThresholdReached
-from app.credits.events import CreditExpiring
+from app.credits.events import AutoTopUpFailed, CreditExpiring, CreditLow, CreditToppedUp
 from app.infra.jobs.queue import NewJob
 from app.invoices.events import InvoiceIssued, InvoicePaid, PromiseBroken, RefundPromised
 from app.kernel.facts import Fact
@@ -72,6 +72,9 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     GraceEnded: ("notifications.grace_ended", "metered.enrol"),
     DuplicateSubscription: ("notifications.duplicate_subscription",),
     CreditUseChanged: ("credits.follow_plan",),
+    CreditLow: ("credits.top_up",),
+    CreditToppedUp: ("notifications.credit_topped_up",),
+    AutoTopUpFailed: ("notifications.auto_top_up_failed",),
     CreditExpiring: ("notifications.credit_expiring",),
     EndpointDisabled: ("notifications.endpoint_disabled",),
     PriceUnknown: ("notifications.price_unknown",),

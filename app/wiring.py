@@ -108,6 +108,7 @@ FEATURES: tuple[Register, ...] = (
     budgets.register,
     subscriptions.register,
     payments.register_book,
+    credits.register_topping_up,
     invoices.register,
     insights.register,
     payments.register,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from enum import StrEnum
 from typing import Protocol
@@ -16,6 +16,34 @@ from app.kernel.rates import EXACT
 
 EXPIRING_SOON = timedelta(days=7)
 """How long before its end people are told of a grant."""
+
+FAILURES_ALLOWED = 3
+"""After so many automatic top-ups in a row that nobody paid, no further one is tried."""
+PAYABLE = timedelta(hours=24)
+"""How long the page of a top-up that is not paid at once stays open."""
+KEY_HOLDS = timedelta(hours=20)
+"""How long a call to Stripe may be repeated under its key; Stripe forgets keys after a day."""
+
+SMALLEST_CHARGE: dict[str, int] = {
+    **dict.fromkeys(("usd", "eur", "cad", "aud", "nzd", "chf", "sgd", "brl", "inr"), 50),
+    "gbp": 30,
+    "jpy": 50,
+    "mxn": 1000,
+    "dkk": 250,
+    "nok": 300,
+    "sek": 300,
+    "pln": 200,
+    "czk": 1500,
+    "ron": 200,
+    "bgn": 100,
+    "huf": 17500,
+    "hkd": 400,
+    "myr": 200,
+    "aed": 200,
+    "thb": 1000,
+}
+"""What Stripe charges at least, in minor units. Of less it says `paid` and adds it to a later
+invoice, so credit would be given before it was paid for."""
 
 
 USE_CAUSE = "use:"
@@ -232,3 +260,117 @@ def draw(amount: int, grants: Iterable[Grant], now: datetime) -> tuple[Draw, ...
             draws.append(Draw(grant.id, taken))
             amount -= taken
     return tuple(draws)
+
+
+class TopUpKind(StrEnum):
+    """Who asked for it."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+class TopUpState(StrEnum):
+    """`reserved` until Stripe has an invoice for it; `open` until that is `paid` or `void`."""
+
+    RESERVED = "reserved"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+
+    @property
+    def is_over(self) -> bool:
+        return self in {TopUpState.PAID, TopUpState.VOID}
+
+
+class TopUpTrouble(StrEnum):
+    """Why credit was not topped up."""
+
+    DECLINED = "declined"
+    ACTION_REQUIRED = "action_required"
+    """The bank wants the holder's confirmation, and nobody was there."""
+    REFUSED = "refused"
+    """Stripe would not make an invoice of it."""
+    UNPAID = "unpaid"
+    """It was not paid while it could be."""
+    CANCELED = "canceled"
+    MISMATCH = "mismatch"
+    """What was paid at Stripe is not what was asked for; a person looks."""
+    NO_PAYMENT_METHOD = "no_payment_method"
+    CAP_REACHED = "cap_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpTerms:
+    """When credit is bought by itself, and how much of it; minor units of one currency."""
+
+    currency: Currency
+    threshold: int
+    amount: int
+    monthly_cap: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """Credit that is being bought, or was."""
+
+    id: UUID
+    kind: TopUpKind
+    state: TopUpState
+    amount: int
+    currency: Currency
+    pay_url: str | None
+    """Stripe's page of its invoice: to pay it while it is open, and the receipt afterwards."""
+    trouble: TopUpTrouble | None
+    created_at: datetime
+    settled_at: datetime | None
+
+    @property
+    def is_to_be_paid(self) -> bool:
+        return self.state is TopUpState.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class AutoTopUp:
+    """The settings of an organization, and how they do."""
+
+    is_on: bool
+    terms: TopUpTerms | None
+    bought_this_month: int
+    failures: int
+    off_because: TopUpTrouble | None
+    underway: TopUp | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays at Stripe, and with what."""
+
+    customer_id: str
+    payment_method_id: str
+
+
+class Payers(Protocol):
+    """What topping up asks of whoever knows Stripe's customers."""
+
+    async def find(self, organization_id: OrganizationId) -> Payer | None:
+        """The customer and what they have saved to pay with; asks Stripe, so outside any unit."""
+        ...
+
+    async def sell(
+        self,
+        organization_id: OrganizationId,
+        email: str | None,
+        sale: Callable[[str], Awaitable[TopUp]],
+    ) -> TopUp:
+        """Call *sale* with the id of the organization's customer, who is made if need be."""
+        ...
+
+
+def month_of(now: datetime) -> date:
+    """The calendar month, in UTC, in which a top-up counts."""
+    return now.astimezone(UTC).date().replace(day=1)
+
+
+def smallest_charge(currency: Currency) -> Money:
+    """What Stripe charges at least; one unit of currencies that it names no minimum for."""
+    return Money(SMALLEST_CHARGE.get(str(currency), 10**currency.digits), currency)

@@ -26,3 +26,41 @@ class CreditExpiring(Fact):
     amount: int
     currency: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CreditLow(Fact):
+    """A balance that is topped up by itself fell below its threshold, in minor units."""
+
+    organization_id: UUID
+    balance: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditToppedUp(Fact):
+    """Credit was paid for and given, in minor units."""
+
+    organization_id: UUID
+    top_up_id: UUID
+    kind: str
+    amount: int
+    currency: str
+    receipt_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AutoTopUpFailed(Fact):
+    """Credit was to be bought by itself and was not, in minor units.
+
+    Without a *top_up_id* nothing was tried: there was nothing to charge, or the month's cap was
+    reached.
+    """
+
+    organization_id: UUID
+    top_up_id: UUID | None
+    reason: str
+    amount: int
+    currency: str
+    pay_url: str | None
+    is_off: bool

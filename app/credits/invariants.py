@@ -83,4 +83,41 @@ INVARIANTS: dict[str, tuple[str, str]] = {
             and a.draws_since is distinct from o.draws_on_credit_since
             and {_ONLY.replace("organization_id =", "o.id =")}""",
     ),
+    "credits.paid_top_ups_are_granted": (
+        "A top-up is paid exactly where the ledger has a purchased grant of its amount for it.",
+        f"""
+        select t.organization_id, t.id, t.state, t.amount, e.amount as granted
+        from credit_top_ups t
+        left join credit_entries e on e.organization_id = t.organization_id
+            and e.cause = 'top_up:' || t.id::text
+        where (t.state = 'paid') <> (e.id is not null and e.amount = t.amount
+                and e.currency = t.currency and e.credit_type = 'purchased')
+            and {_ONLY.replace("organization_id =", "t.organization_id =")}""",
+    ),
+    "credits.one_top_up_is_underway": (
+        "At most one top-up of each kind is underway in an organization.",
+        f"""
+        select organization_id, kind, count(*) as underway from credit_top_ups
+        where state in ('reserved', 'open') and {_ONLY} group by 1, 2 having count(*) > 1""",
+    ),
+    "credits.top_ups_keep_to_the_cap": (
+        "What was topped up by itself in a month is within the cap that held for the last of it.",
+        f"""
+        select organization_id, id, monthly_cap, so_far from (
+            select organization_id, id, monthly_cap, sum(amount) over (
+                partition by organization_id, currency, month order by created_at, id
+            ) as so_far
+            from credit_top_ups
+            where kind = 'automatic' and state <> 'void' and {_ONLY}
+        ) as t where so_far > monthly_cap""",
+    ),
+    "credits.what_is_low_is_known": (
+        "An account is watched exactly where its organization has it topped up, and below that.",
+        f"""
+        select organization_id, a.currency, a.low_below, s.threshold
+        from (select * from credit_accounts where low_below is not null and {_ONLY}) as a
+        full join (select * from auto_top_ups where is_on and {_ONLY}) as s
+            using (organization_id)
+        where a.low_below is distinct from s.threshold or a.currency <> s.currency""",
+    ),
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, and_, cast, func, select, text
+from sqlalchemy import BigInteger, Text, and_, case, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.credits.domain import USE_CAUSE, Draw
@@ -17,23 +17,9 @@ from app.kernel.ids import OrganizationId, new_id
 from app.kernel.money import Currency
 from app.kernel.pages import Page, PageRequest
 
-_HAS_ACCOUNT = text("""
-select exists (
-    select from credit_accounts
-    where organization_id = :organization_id and currency = :currency
-)
-""")
-
 
 class CreditRepository(Repository):
     """Accounts, grants, entries and draws."""
-
-    async def has_account(self, organization_id: OrganizationId, currency: Currency) -> bool:
-        """Whether there ever was credit in *currency*."""
-        found = await self.session.scalar(
-            _HAS_ACCOUNT, {"organization_id": organization_id, "currency": str(currency)}
-        )
-        return bool(found)
 
     async def lock_account(
         self, organization_id: OrganizationId, currency: Currency, now: datetime
@@ -65,6 +51,21 @@ class CreditRepository(Repository):
                 CreditAccount.organization_id == organization_id,
                 CreditAccount.currency == str(currency),
             )
+        )
+
+    async def watch(
+        self, organization_id: OrganizationId, currency: Currency | None, below: int | None
+    ) -> None:
+        """Let the account of *currency* be low below *below*, and no other account at any."""
+        watched = case(
+            (CreditAccount.currency == str(currency or ""), literal(below, BigInteger())),
+            else_=None,
+        )
+        await self.session.execute(
+            update(CreditAccount)
+            .where(CreditAccount.organization_id == organization_id)
+            .values(low_below=watched)
+            .execution_options(synchronize_session=False)
         )
 
     async def add(self, *rows: CreditGrant | CreditEntry) -> None:

@@ -8,7 +8,21 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from app.credits.domain import Balance, Deduction, Draw, Entry, EntryKind, Grant, GrantType
+from app.credits.domain import (
+    AutoTopUp,
+    Balance,
+    Deduction,
+    Draw,
+    Entry,
+    EntryKind,
+    Grant,
+    GrantType,
+    TopUp,
+    TopUpKind,
+    TopUpState,
+    TopUpTerms,
+    TopUpTrouble,
+)
 from app.infra.http.schemas import (
     DecimalString,
     InputModel,
@@ -24,11 +38,13 @@ if TYPE_CHECKING:
     EntryId = UUID
     InvoiceId = UUID
     OrganizationIdIn = UUID
+    TopUpId = UUID
 else:
     GrantId = prefixed_id("crd")
     EntryId = prefixed_id("ctx")
     InvoiceId = prefixed_id("inv")
     OrganizationIdIn = prefixed_id("org")
+    TopUpId = prefixed_id("top")
 
 Amount = Annotated[int, Field(gt=0, le=10**12, examples=[5000])]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -190,4 +206,104 @@ class DeductionOut(OutputModel):
             balance=deduction.balance,
             currency=currency,
             transaction=EntryOut.of(entry) if entry else None,
+        )
+
+
+class AutoTopUpIn(InputModel):
+    """When credit is bought by itself. Switched on, all three amounts are needed."""
+
+    enabled: bool
+    currency: CurrencyIn = "usd"
+    threshold: Annotated[int, Field(ge=0, le=10**12, examples=[1000])] | None = Field(
+        default=None, description="Buy when the balance is below this; minor units (cents)."
+    )
+    amount: Amount | None = Field(
+        default=None, description="How much is bought each time; minor units (cents)."
+    )
+    monthly_cap: Annotated[int, Field(gt=0, le=10**12, examples=[20000])] | None = Field(
+        default=None,
+        description="At most this much is bought by itself in a calendar month (UTC), at least one"
+        " amount; minor units (cents).",
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> AutoTopUpIn:
+        given = (self.threshold, self.amount, self.monthly_cap)
+        if self.enabled and None in given:
+            raise ValueError("enabled needs threshold, amount and monthly_cap")
+        if self.amount is not None and (self.monthly_cap or self.amount) < self.amount:
+            raise ValueError("monthly_cap is at least one amount")
+        return self
+
+    @property
+    def terms(self) -> TopUpTerms | None:
+        """What to buy from now on; None switches it off."""
+        if not self.enabled or self.threshold is None or not self.amount or not self.monthly_cap:
+            return None
+        return TopUpTerms(Currency(self.currency), self.threshold, self.amount, self.monthly_cap)
+
+
+class TopUpIn(InputModel):
+    """Credit to buy."""
+
+    amount: Amount = Field(description="Minor units (cents) of the currency.")
+    currency: CurrencyIn = "usd"
+
+
+class TopUpOut(OutputModel):
+    """A purchase of credit. It is given when `state` is `paid`."""
+
+    id: TopUpId
+    kind: TopUpKind
+    state: TopUpState
+    amount: int = Field(description="Minor units (cents) of the currency.")
+    currency: str
+    pay_url: str | None = Field(description="Where to pay it, while `state` is `open`.")
+    receipt_url: str | None = Field(description="Stripe's receipt, once it is paid.")
+    trouble: TopUpTrouble | None = Field(description="Why it is not paid, or never was.")
+    created_at: Instant
+    settled_at: Instant | None
+
+    @classmethod
+    def of(cls, top_up: TopUp) -> TopUpOut:
+        return cls(
+            id=top_up.id,
+            kind=top_up.kind,
+            state=top_up.state,
+            amount=top_up.amount,
+            currency=top_up.currency,
+            pay_url=top_up.pay_url if top_up.state is TopUpState.OPEN else None,
+            receipt_url=top_up.pay_url if top_up.state is TopUpState.PAID else None,
+            trouble=top_up.trouble,
+            created_at=top_up.created_at,
+            settled_at=top_up.settled_at,
+        )
+
+
+class AutoTopUpOut(OutputModel):
+    """When credit is bought by itself, and how that does. Amounts are minor units (cents)."""
+
+    enabled: bool
+    currency: str | None
+    threshold: int | None = Field(description="Credit is bought when there is less than this.")
+    amount: int | None = Field(description="How much is bought each time.")
+    monthly_cap: int | None = Field(description="At most this much in a calendar month (UTC).")
+    bought_this_month: int = Field(description="Counts against the cap, with what is underway.")
+    consecutive_failures: int = Field(description="After three it is switched off by itself.")
+    off_because: TopUpTrouble | None = Field(description="Set where it was switched off by itself.")
+    underway: TopUpOut | None = Field(description="What is being paid; no other begins meanwhile.")
+
+    @classmethod
+    def of(cls, settings: AutoTopUp) -> AutoTopUpOut:
+        terms = settings.terms
+        return cls(
+            enabled=settings.is_on,
+            currency=terms.currency if terms else None,
+            threshold=terms.threshold if terms else None,
+            amount=terms.amount if terms else None,
+            monthly_cap=terms.monthly_cap if terms else None,
+            bought_this_month=settings.bought_this_month,
+            consecutive_failures=settings.failures,
+            off_because=settings.off_because,
+            underway=TopUpOut.of(settings.underway) if settings.underway else None,
         )

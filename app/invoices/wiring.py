@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
+from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.collection import CollectionGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -24,7 +25,6 @@ from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press, proof
 from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.details import DetailsRepository
-from app.invoices.repository.documents import DocumentRepository
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.numbers import NumberRepository
@@ -83,7 +83,15 @@ def register(services: Services) -> None:
     _own(services, work, clock, seller)
     services.add(
         InvoiceMirror,
-        InvoiceMirror(work, invoices, organizations, seller, clock, services[InvoiceCollecting]),
+        InvoiceMirror(
+            work,
+            invoices,
+            organizations,
+            seller,
+            clock,
+            services[InvoiceCollecting],
+            services[TopUpDesk],
+        ),
     )
 
 
@@ -122,7 +130,6 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
             work,
             invoices,
             own,
-            DocumentRepository(work),
             rating,
             composer,
             proofs,

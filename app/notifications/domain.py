@@ -58,6 +58,8 @@ class NoticeKind(StrEnum):
     DUPLICATE_SUBSCRIPTION = "duplicate_subscription"
     PRICE_UNKNOWN = "price_unknown"
     CREDIT_EXPIRING = "credit_expiring"
+    CREDIT_TOPPED_UP = "credit_topped_up"
+    AUTO_TOP_UP_FAILED = "auto_top_up_failed"
     ENDPOINT_DISABLED = "endpoint_disabled"
 
 
@@ -118,6 +120,8 @@ class HookEvent(StrEnum):
     DISPUTE_OPENED = "dispute.opened"
     DISPUTE_CLOSED = "dispute.closed"
     CREDIT_EXPIRING = "credit.expiring"
+    CREDIT_TOPPED_UP = "credit.topped_up"
+    AUTO_TOP_UP_FAILED = "auto_top_up.failed"
     QUOTA_THRESHOLD_REACHED = "quota.threshold_reached"
     BUDGET_THRESHOLD_REACHED = "budget.threshold_reached"
     PING = "endpoint.ping"

@@ -3,6 +3,7 @@
 from app.audit.service import AuditLog
 from app.auth.service.one_time_tokens import OneTimeTokenService
 from app.budgets.service.alerts import AlertService
+from app.credits.service.top_ups import TopUpDesk
 from app.gateways.hooks.gateway import ChatGateway, HookGateway
 from app.gateways.mail.gateway import MailGateway
 from app.infra.db.unit_of_work import UnitOfWork
@@ -15,6 +16,7 @@ from app.notifications.rendering import Renderer
 from app.notifications.repository.endpoints import DeliveryRepository, EndpointRepository
 from app.notifications.repository.notices import NoticeRepository
 from app.notifications.repository.preferences import PreferenceRepository
+from app.notifications.service.composing.credit import CreditLetters
 from app.notifications.service.composing.hooks import HookLetters
 from app.notifications.service.composing.limits import LimitLetters
 from app.notifications.service.composing.money import MoneyLetters
@@ -57,6 +59,7 @@ def register(services: Services) -> None:
             **people.composers,
             **PaymentLetters(services[SubscriptionService], invoices, clock).composers,
             **MoneyLetters(invoices, clock).composers,
+            **CreditLetters(services[TopUpDesk]).composers,
             **LimitLetters(services[UsageService], services[AlertService]).composers,
             **HookLetters(endpoints).composers,
             **PlatformLetters().composers,

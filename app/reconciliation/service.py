@@ -10,9 +10,11 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from app.gateways.stripe.collection import BILLING_INVOICE
 from app.gateways.stripe.errors import StripeMissing
 from app.gateways.stripe.gateway import StripeGateway, StripeInvoice, StripeSubscription
 from app.gateways.stripe.history import HistoryGateway
+from app.gateways.stripe.top_ups import BILLING_TOP_UP
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import Clock
@@ -228,8 +230,12 @@ class ReconciliationService:
         ticket: int,
     ) -> None:
         findings.invoices += 1
-        if invoice.id is None or "billing_invoice" in invoice.metadata:
+        if invoice.id is None or BILLING_INVOICE in invoice.metadata:
             return  # what collects one of our own invoices is no document beside it
+        if BILLING_TOP_UP in invoice.metadata:
+            # Nor is what pays for credit; the top-up may not have heard of it.
+            await self._invoices.record(OrganizationId(organization_id), invoice)
+            return
         different = invoice_difference(held.get(invoice.id), invoice)
         if different is None:
             return

@@ -4,6 +4,7 @@ from sqlalchemy import URL
 
 from app.audit.service import AuditLog
 from app.catalog.service import CatalogService
+from app.credits.domain import Payers
 from app.discounts.service.coupons import CouponSync
 from app.discounts.service.redeeming import Redeeming
 from app.gateways.stripe.gateway import StripeGateway
@@ -37,6 +38,7 @@ from app.subscriptions.service.collecting import Collecting
 from app.subscriptions.service.coverage import SubscriptionCoverage
 from app.subscriptions.service.holdings import Holdings
 from app.subscriptions.service.known import KnownAtStripe
+from app.subscriptions.service.paying import SavedWaysToPay
 from app.subscriptions.service.promotions import PagePromotions
 
 
@@ -89,6 +91,7 @@ def register(services: Services) -> None:
         SubscriptionService,
         SubscriptionService(work, rows, holdings, customers, catalogs, stripe, clock, grace_days),
     )
+    services.add(Payers, SavedWaysToPay(customers, reading))  # type: ignore[type-abstract]
     services.add(ExpiringCards, ExpiringCards(work, rows, reading, clock))
     services[Lifecycle].add(_nothing, holdings.close)
 

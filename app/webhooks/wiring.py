@@ -3,6 +3,7 @@
 from sqlalchemy import URL
 
 from app.audit.service import AuditLog
+from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -40,7 +41,7 @@ def register(services: Services) -> None:
     stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
     handlers = handlers_of(
         SubscriptionTopic(stripe, known, mirror, services[CheckoutService]),
-        InvoiceTopic(stripe, known, mirror, services[InvoiceMirror]),
+        InvoiceTopic(stripe, known, mirror, services[InvoiceMirror], services[TopUpDesk]),
         CustomerTopic(stripe, known, mirror),
         MeterTopic(services[MeterErrors]),
         PaymentTopic(services[PaymentReports], known, services[PaymentMirror]),

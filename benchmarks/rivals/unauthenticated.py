@@ -35,13 +35,10 @@ class _Anybody(PrincipalResolver):
     async def resolve(self, credentials: Credentials) -> Principal:
         return self._principal
 
-    def fingerprint(self, bearer: bytes) -> bytes:
-        return b""
+    def recall(self, bearer: bytes) -> Principal:
+        return self._principal
 
-    def fingerprint_of_key(self, key: bytes) -> bytes:
-        return b""
-
-    def recall(self, fingerprint: bytes) -> Principal:
+    def recall_key(self, key: bytes) -> Principal:
         return self._principal
 
 

@@ -21,7 +21,7 @@ from app.credits.domain import (
     spare,
 )
 from app.credits.errors import GrantOver
-from app.credits.events import CreditGranted
+from app.credits.events import CreditGranted, CreditLow
 from app.credits.models import CreditAccount, CreditEntry, CreditGrant
 from app.credits.repository import CreditRepository
 from app.credits.service.book import AccountBook
@@ -161,15 +161,9 @@ class CreditLedger:
                     invoice_id=invoice_id,
                 )
                 await self._book.set_bound(account)
-            return await self._deduction(organization_id, amount, entry)
-
-    async def is_kept_for(self, organization_id: OrganizationId, currency: Currency) -> bool:
-        """Whether the organization was ever given credit in *currency*; if not, none was taken.
-
-        Opens no account and holds none: to ask first where most have nothing.
-        """
-        async with self._work.begin(organization_id):
-            return await self._credits.has_account(organization_id, currency)
+            deduction = await self._deduction(organization_id, amount, entry)
+            self._tell_if_low(account, deduction.balance)
+            return deduction
 
     async def give_back(
         self, organization_id: OrganizationId, cause: str, *, actor: str, description: str
@@ -210,6 +204,8 @@ class CreditLedger:
         async with self._work.begin(organization_id):
             account = await self._credits.lock_account(organization_id, currency, now)
             await self._book.bring_up(account, now)
+            if account.low_below is not None:
+                self._tell_if_low(account, await self._credits.balance(organization_id, currency))
 
     async def pay_use_from(
         self, organization_id: OrganizationId, since: datetime | None, at: datetime
@@ -269,6 +265,10 @@ class CreditLedger:
             page = await self._credits.list_entries(organization_id, request)
             draws = await self._credits.draws_of(organization_id, [row.id for row in page.items])
             return page.map(lambda row: row.to_domain(_shown(row, draws.get(row.id, ()))))
+
+    def _tell_if_low(self, account: CreditAccount, balance: int) -> None:
+        if account.low_below is not None and balance < account.low_below:
+            self._work.announce(CreditLow(account.organization_id, balance, account.currency))
 
     async def _deduction(
         self, organization_id: OrganizationId, amount: Money, entry: CreditEntry | None

@@ -17,8 +17,10 @@ from app.gateways.stripe.live_coupons import LiveCoupons
 from app.gateways.stripe.live_history import LiveHistory
 from app.gateways.stripe.live_metering import LiveMetering
 from app.gateways.stripe.live_payments import LivePayments
+from app.gateways.stripe.live_top_ups import LiveTopUps
 from app.gateways.stripe.metering import MeteringGateway
 from app.gateways.stripe.payments import PaymentsGateway
+from app.gateways.stripe.top_ups import TopUpGateway
 from app.gateways.stripe.unconfigured import unconfigured_stripe
 from app.infra.http.provide import Services
 from app.infra.lifecycle import Lifecycle
@@ -31,6 +33,7 @@ GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
     CouponsGateway: LiveCoupons,
     HistoryGateway: LiveHistory,
     CollectionGateway: LiveCollection,
+    TopUpGateway: LiveTopUps,
 }
 """What is asked of Stripe, by topic, and who asks it."""
 

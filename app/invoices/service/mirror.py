@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.collection import BILLING_INVOICE
 from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.infra.db.unit_of_work import UnitOfWork
@@ -34,8 +35,10 @@ class InvoiceMirror:
         seller: Party,
         clock: Clock,
         collecting: InvoiceCollecting,
+        top_ups: TopUpDesk,
     ) -> None:
         self._collecting = collecting
+        self._top_ups = top_ups
         self._work = work
         self._invoices = invoices
         self._organizations = organizations
@@ -49,8 +52,8 @@ class InvoiceMirror:
 
         Joins the caller's unit. Repeating changes nothing; that it was issued or paid is
         announced once. Who sold and who bought is fixed when it leaves the draft, so that a later
-        change of name does not rewrite an issued document. One that collects an invoice of ours
-        is told to that one and makes no document. A preview, which has no id, and a
+        change of name does not rewrite an issued document. One that collects an invoice of ours,
+        or a top-up, is told to that and makes no document. A preview, which has no id, and a
         state that Stripe invented since are left out, and nothing is known of them.
         """
         if invoice.id is None or invoice.status not in set(InvoiceStatus):
@@ -59,6 +62,8 @@ class InvoiceMirror:
         status = InvoiceStatus(invoice.status)
         if (collects := _collected(invoice)) is not None:
             await self._collecting.take(organization_id, collects, invoice)
+            return None
+        if await self._top_ups.take_collected(organization_id, invoice):
             return None
         async with self._work.begin(organization_id):
             figures = {**_figures(invoice, status), "recorded_at": self._clock.now()}

@@ -32,6 +32,14 @@ _MESSAGE = """
     from webhook_endpoints where id = '00000000-0000-0000-0000-000000000002'
 """
 
+_TOP_UP = """
+    insert into credit_top_ups (organization_id, id, kind, state, amount, currency, month,
+        monthly_cap, stripe_customer_id, actor, created_at)
+    select id, '00000000-0000-0000-0000-00000000000{id}', 'automatic', '{state}', 600, 'usd',
+        '2026-11-01', 1000, 'cus_1', 'system', created_at
+    from organizations order by id limit 1
+"""
+
 FAULTS: dict[str, tuple[str, ...]] = {
     "usage.no_hold_outlives_its_end": (
         "update reservations set expires_at = expires_at - interval '2 days' where state = 'held'",
@@ -114,6 +122,17 @@ FAULTS: dict[str, tuple[str, ...]] = {
             " draws_on_credit_since - interval '1 day'"
         ),
     ),
+    "credits.paid_top_ups_are_granted": (_TOP_UP.format(id=1, state="paid"),),
+    "credits.one_top_up_is_underway": (
+        "drop index uq_credit_top_ups_underway",
+        _TOP_UP.format(id=1, state="open"),
+        _TOP_UP.format(id=2, state="reserved"),
+    ),
+    "credits.top_ups_keep_to_the_cap": (
+        _TOP_UP.format(id=1, state="paid"),
+        _TOP_UP.format(id=2, state="paid"),
+    ),
+    "credits.what_is_low_is_known": ("update credit_accounts set low_below = 7",),
     "discounts.codes_count_their_uses": ("update promo_codes set uses = uses + 1",),
     "discounts.no_code_is_overused": ("update promo_codes set max_uses_per_org = 0",),
     "discounts.periods_are_invoices": ("update promo_redemptions set periods_used = 0",),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.errors import StripeMissing
 from app.gateways.stripe.gateway import StripeGateway
+from app.gateways.stripe.top_ups import ChargeRefusal
 from app.invoices.service.mirror import InvoiceMirror
 from app.subscriptions.service import Report, SubscriptionMirror
 from app.subscriptions.service.known import KnownAtStripe
@@ -44,7 +46,9 @@ class InvoiceTopic:
         known: KnownAtStripe,
         mirror: SubscriptionMirror,
         invoices: InvoiceMirror,
+        top_ups: TopUpDesk,
     ) -> None:
+        self._top_ups = top_ups
         self._stripe = stripe
         self._known = known
         self._mirror = mirror
@@ -74,6 +78,8 @@ class InvoiceTopic:
             if not organization_id:
                 return FOREIGN
             stands = await self._invoices.record(organization_id, invoice)
+            if event.kind in FAILURES:
+                await self._top_ups.note_failure(organization_id, invoice, _refusal(event))
             if subscription is None:
                 return HANDLED
             # An answer that was long on its way may show an invoice as open that was paid since.
@@ -90,3 +96,8 @@ class InvoiceTopic:
             return outcome_of(await self._mirror.take(organization_id, report))
 
         return apply
+
+
+def _refusal(event: PendingEvent) -> ChargeRefusal:
+    asks = event.kind == ACTION_REQUIRED
+    return ChargeRefusal.ACTION_REQUIRED if asks else ChargeRefusal.DECLINED
