@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, and_, case, cast, func, literal, select, update
+from sqlalchemy import BigInteger, Text, and_, case, cast, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.credits.domain import USE_CAUSE, Draw
@@ -17,9 +17,23 @@ from app.kernel.ids import OrganizationId, new_id
 from app.kernel.money import Currency
 from app.kernel.pages import Page, PageRequest
 
+_HAS_ACCOUNT = text("""
+select exists (
+    select from credit_accounts
+    where organization_id = :organization_id and currency = :currency
+)
+""")
+
 
 class CreditRepository(Repository):
     """Accounts, grants, entries and draws."""
+
+    async def has_account(self, organization_id: OrganizationId, currency: Currency) -> bool:
+        """Whether there ever was credit in *currency*."""
+        found = await self.session.scalar(
+            _HAS_ACCOUNT, {"organization_id": organization_id, "currency": str(currency)}
+        )
+        return bool(found)
 
     async def lock_account(
         self, organization_id: OrganizationId, currency: Currency, now: datetime

@@ -86,3 +86,17 @@ class VatIdInvalid(Malformed):
     """That is no VAT number of the EU: its form or check digits are wrong."""
 
     code = "vat_id_invalid"
+
+
+class EInvoiceIncomplete(Conflict):
+    """An electronic invoice needs more than is known: {named}. Settings are the seller's; billing
+    details hold for invoices issued after they were given."""
+
+    code = "einvoice_incomplete"
+    shown = ("missing",)
+
+
+class EInvoiceUnfit(Conflict):
+    """There is no electronic form of that invoice: {why}."""
+
+    code = "einvoice_unfit"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import manimgx_fonts
@@ -16,7 +16,10 @@ import typst
 from noto_cjk_sans_otc import FONT_PATH as CJK
 
 from app.invoices.document import InvoiceDocument, as_shown
+from app.invoices.einvoice import FILE_NAME, as_issued, factur_x
+from app.invoices.errors import EInvoiceUnfit
 from app.invoices.look import BadLook, Look
+from app.invoices.xmp import say_factur_x
 
 log = structlog.get_logger(__name__)
 
@@ -26,16 +29,33 @@ _PRINTERS = 2
 
 PLAIN = Look()
 
+_ATTACHED = f"""#pdf.attach(
+  "{FILE_NAME}",
+  relationship: "alternative",
+  mime-type: "text/xml",
+  description: "Factur-X/ZUGFeRD invoice data",
+)
+""".encode()
+
+
+class NotArchivable(Exception):
+    """It has a letter that none of our fonts can draw."""
+
 
 def print_pdf(
-    template: str, data: Mapping[str, object], timestamp: datetime, look: Look = PLAIN
+    template: str,
+    data: Mapping[str, object],
+    timestamp: datetime,
+    look: Look = PLAIN,
+    einvoice: bytes | None = None,
 ) -> bytes:
     """The PDF of a template in templates/, which finds *data* as `d` of common.typ.
 
     Archivable and accessible where our fonts know every letter, as they do of some thirty
     scripts. Others are set in the machine's fonts as a plain PDF, because an archivable one must
     not contain a letter that cannot be drawn. *timestamp* is a moment of the document, not of the
-    printing: the bytes stay the same.
+    printing: the bytes stay the same. *einvoice* is attached as Factur-X wants it; what carries
+    it must be archivable, and `NotArchivable` is raised where it cannot be.
     """
     files = {
         "main.typ": _source(template),
@@ -43,9 +63,15 @@ def print_pdf(
         "data.json": json.dumps(data, ensure_ascii=False).encode(),
         **_worn(look),
     }
+    if einvoice is not None:
+        files["main.typ"] = _ATTACHED + files["main.typ"]
+        files[FILE_NAME] = einvoice
     try:
-        return _compile(files, timestamp, archivable=True)
+        printed = _compile(files, timestamp, archivable=True)
+        return say_factur_x(printed) if einvoice is not None else printed
     except typst.TypstError as error:
+        if einvoice is not None:
+            raise NotArchivable(error.message) from error
         log.info("invoices.pdf_not_archivable", title=data["title"], reason=error.message)
         return _compile(files, timestamp, archivable=False)
 
@@ -123,15 +149,33 @@ class Press:
             self._printers.shutdown(wait=False, cancel_futures=True)
             self._printers = None
 
-    async def print(self, template: str, data: Mapping[str, object], timestamp: datetime) -> bytes:
+    async def print(
+        self,
+        template: str,
+        data: Mapping[str, object],
+        timestamp: datetime,
+        einvoice: bytes | None = None,
+    ) -> bytes:
         """As `print_pdf`. Raises `RuntimeError` outside `open` and `close`."""
         if self._printers is None:
             raise RuntimeError("the press is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._printers, partial(print_pdf, template, data, timestamp, self._look)
+            self._printers, print_pdf, template, data, timestamp, self._look, einvoice
         )
 
     async def invoice(self, document: InvoiceDocument) -> bytes:
         """The PDF of an invoice."""
         return await self.print("invoice.typ", as_shown(document), moment_of(document))
+
+    async def einvoice(self, document: InvoiceDocument) -> bytes:
+        """The PDF of an invoice as it was issued, with its XML in it.
+
+        Raises what `factur_x` raises, and `EInvoiceUnfit` for letters that nothing can archive.
+        """
+        xml = factur_x(document)
+        shown = as_shown(as_issued(document))
+        try:
+            return await self.print("invoice.typ", shown, moment_of(document), xml)
+        except NotArchivable:
+            raise EInvoiceUnfit(why="it has letters that an archivable PDF cannot show") from None

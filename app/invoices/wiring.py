@@ -25,6 +25,7 @@ from app.invoices.numbering import InvoiceNumbers
 from app.invoices.pdf import Press, proof
 from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.details import DetailsRepository
+from app.invoices.repository.documents import DocumentRepository
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.numbers import NumberRepository
@@ -130,6 +131,7 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
             work,
             invoices,
             own,
+            DocumentRepository(work),
             rating,
             composer,
             proofs,

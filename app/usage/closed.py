@@ -49,6 +49,8 @@ class ClosedUsage:
 
     period: Period
     lines: Sequence[ClosedLine]
+    digests: Sequence[str] = ()
+    """Of the periods that were asked for with it, in their order."""
 
     @property
     def cost_usd(self) -> Decimal:

@@ -35,10 +35,13 @@ class _Anybody(PrincipalResolver):
     async def resolve(self, credentials: Credentials) -> Principal:
         return self._principal
 
-    def recall(self, bearer: bytes) -> Principal:
-        return self._principal
+    def fingerprint(self, bearer: bytes) -> bytes:
+        return b""
 
-    def recall_key(self, key: bytes) -> Principal:
+    def fingerprint_of_key(self, key: bytes) -> bytes:
+        return b""
+
+    def recall(self, fingerprint: bytes) -> Principal:
         return self._principal
 
 

@@ -32,6 +32,8 @@ class CreditOfInvoices:
         self, organization_id: OrganizationId, invoice_id: UUID, amount: Money
     ) -> Sequence[CreditDrawn]:
         """Draw what there is, at most *amount*. For the same invoice again: the same entries."""
+        if not await self._ledger.is_kept_for(organization_id, amount.currency):
+            return ()
         deduction = await self._ledger.deduct(
             organization_id,
             amount,

@@ -165,6 +165,14 @@ class CreditLedger:
             self._tell_if_low(account, deduction.balance)
             return deduction
 
+    async def is_kept_for(self, organization_id: OrganizationId, currency: Currency) -> bool:
+        """Whether the organization was ever given credit in *currency*; if not, none was taken.
+
+        Opens no account and holds none: to ask first where most have nothing.
+        """
+        async with self._work.begin(organization_id):
+            return await self._credits.has_account(organization_id, currency)
+
     async def give_back(
         self, organization_id: OrganizationId, cause: str, *, actor: str, description: str
     ) -> Money | None:

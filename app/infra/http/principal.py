@@ -34,12 +34,15 @@ class PrincipalResolver(Protocol):
 
     def fingerprint(self, bearer: bytes) -> bytes:
         """What a Bearer token or key is remembered by."""
+        ...
 
     def fingerprint_of_key(self, key: bytes) -> bytes | None:
         """As `fingerprint`, for an X-API-Key header; None for what is no key."""
+        ...
 
     def recall(self, fingerprint: bytes) -> Principal | None:
         """Whom `resolve` would answer for what has this fingerprint, if that needs no database."""
+        ...
 
 
 def credentials_of(request: Request) -> Credentials:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 
 from app.infra.db.repository import Repository
-from app.invoices.models import InvoiceNumberCounter
+
+_NEXT = text("""
+insert into invoice_number_counters as counter (seller, year, last_number)
+values (:seller, :year, 1)
+on conflict (seller, year) do update set last_number = counter.last_number + 1
+returning last_number, last_hash
+""")
 
 
 class NumberRepository(Repository):
@@ -16,12 +22,6 @@ class NumberRepository(Repository):
     async def claim_next(self, seller: str, year: int) -> tuple[int, str | None]:
         """The next number of *seller* in *year* and the hash of the proof before it, if any; the
         counter stays locked until the unit ends."""
-        counter = insert(InvoiceNumberCounter).values(seller=seller, year=year, last_number=1)
-        taken = await self.session.execute(
-            counter.on_conflict_do_update(
-                index_elements=[InvoiceNumberCounter.seller, InvoiceNumberCounter.year],
-                set_={"last_number": InvoiceNumberCounter.last_number + 1},
-            ).returning(InvoiceNumberCounter.last_number, InvoiceNumberCounter.last_hash)
-        )
+        taken = await self.session.execute(_NEXT, {"seller": seller, "year": year})
         number, head = taken.one()
         return number, head

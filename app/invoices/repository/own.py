@@ -8,7 +8,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
 from app.invoices.domain import InvoiceOrigin, InvoiceStatus
@@ -75,15 +74,6 @@ class Known(NamedTuple):
 
 class OwnInvoiceRepository(Repository):
     """Writes what this service issues itself."""
-
-    async def add_unless_billed(self, organization_id: OrganizationId, invoice: Invoice) -> bool:
-        """Store a draft; False when its window has an invoice already, also by a racing one."""
-        values = {column.key: getattr(invoice, column.key) for column in Invoice.__table__.columns}
-        values["organization_id"] = organization_id
-        stored = await self.session.execute(
-            insert(Invoice).values(values).on_conflict_do_nothing().returning(Invoice.id)
-        )
-        return stored.scalar_one_or_none() is not None
 
     def add(self, row: OwnInvoice | CreditNote | CreditNoteLine | InvoicePayment) -> None:
         self.session.add(row)
@@ -207,20 +197,6 @@ class OwnInvoiceRepository(Repository):
             .execution_options(populate_existing=True)
         )
         return list(found)
-
-    async def remember_window(self, organization_id: OrganizationId, window: BilledWindow) -> None:
-        """Keep the terms of a window and how its usage looked; the last rating counts."""
-        columns = BilledWindow.__table__.columns
-        values = {column.key: getattr(window, column.key) for column in columns}
-        values["organization_id"] = organization_id
-        await self.session.execute(
-            insert(BilledWindow)
-            .values(values)
-            .on_conflict_do_update(
-                index_elements=[BilledWindow.organization_id, BilledWindow.window_start],
-                set_=values,
-            )
-        )
 
     async def look_again(
         self, organization_id: OrganizationId, windows: Sequence[datetime]

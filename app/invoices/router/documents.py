@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.infra.http.principal import needs
 from app.infra.http.provide import Services, provide
@@ -52,11 +52,29 @@ async def get_invoice(
     responses={200: {"content": {"application/pdf": {}}}},
 )
 async def get_invoice_pdf(
+    principal: Reader,
+    invoices: Invoices,
+    invoice_id: InvoiceIdOnWire,
+    kind: Annotated[Literal["pdf", "facturx"], Query(alias="format")] = "pdf",
+) -> Response:
+    """The invoice as a PDF: archivable (PDF/A-3b), the same bytes each time. As `facturx` it is
+    the invoice as it was issued, with the XML of EN 16931 in it."""
+    print_it = invoices.print_einvoice if kind == "facturx" else invoices.print_pdf
+    printed = await print_it(principal.organization, invoice_id)
+    return a_file(printed.content, "application/pdf", f"{printed.number}.pdf")
+
+
+@router.get(
+    "/{invoice_id}/xml",
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {}}}},
+)
+async def get_invoice_xml(
     principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
 ) -> Response:
-    """The invoice as a PDF: archivable (PDF/A-3b), the same bytes each time."""
-    printed = await invoices.print_pdf(principal.organization, invoice_id)
-    return a_file(printed.content, "application/pdf", f"{printed.number}.pdf")
+    """An issued invoice of ours as EN 16931 wants it (CII, the XML of Factur-X and ZUGFeRD)."""
+    printed = await invoices.print_xml(principal.organization, invoice_id)
+    return a_file(printed.content, "application/xml", f"{printed.number}.xml")
 
 
 @router.get(

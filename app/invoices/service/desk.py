@@ -59,7 +59,7 @@ class InvoiceDesk:
         """
         async with self._work.begin(organization_id):
             terms = await self._terms.asked_for(organization_id, month)
-            invoice_id = await self._issuing.bill(organization_id, terms, tax_rate=tax_rate)
+            invoice_id = await self._issuing.draft(organization_id, terms, tax_rate=tax_rate)
             if invoice_id is None:
                 raise LookupError("a kept draft has an id")
             self._audit.record(

@@ -15,7 +15,8 @@ from app.invoices.document import Party
 from app.invoices.domain import ROUNDING, CreditLedger, DiscountBook, InvoiceOrigin, InvoiceStatus
 from app.invoices.errors import WindowIssued
 from app.invoices.events import InvoiceIssued, InvoicePaid
-from app.invoices.models import Invoice, OwnInvoice, party_to_json
+from app.invoices.models import BilledWindow, Invoice, InvoiceProof, OwnInvoice, party_to_json
+from app.invoices.repository.documents import DocumentRepository
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.own import USAGE, OwnInvoiceRepository
 from app.invoices.service.composing import (
@@ -52,6 +53,7 @@ class InvoiceIssuing:
         work: UnitOfWork,
         invoices: InvoiceRepository,
         own: OwnInvoiceRepository,
+        documents: DocumentRepository,
         rating: WindowRating,
         composer: Composer,
         proofs: InvoiceProofs,
@@ -65,6 +67,7 @@ class InvoiceIssuing:
         self._work = work
         self._invoices = invoices
         self._own = own
+        self._documents = documents
         self._rating = rating
         self._composer = composer
         self._proofs = proofs
@@ -75,38 +78,64 @@ class InvoiceIssuing:
         self._seller = seller
         self._dates = dates
 
-    async def bill(
+    async def draft(
         self,
         organization_id: OrganizationId,
         terms: Terms,
         *,
         tax_rate: Decimal | None = None,
         keep_empty: bool = True,
-        issue: bool = False,
     ) -> UUID | None:
-        """The draft of a window, with its usage as of now, or at once the issued invoice.
+        """The draft of a window, with its usage as of now; one that exists is brought up to date.
 
-        A draft that exists is brought up to date. Unless *keep_empty*, a window that asks for
-        nothing gets none. Raises `WindowIssued` when the window's invoice left the draft, and
-        what `WindowRating` raises.
+        Unless *keep_empty*, a window that asks for nothing gets none. Raises `WindowIssued` when
+        the window's invoice left the draft, and what `WindowRating` raises.
+        """
+        async with self._work.begin(organization_id):
+            bill = await self._rating.rate(organization_id, terms)
+            if not bill.lines and not keep_empty:
+                return None
+            invoice, own, composed = await self._compose(organization_id, bill, tax_rate)
+            lines = lines_of(organization_id, invoice.id, composed)
+            if await self._documents.add_unless_billed(organization_id, invoice, own, lines):
+                return invoice.id
+            found = await self._own.find_of_window(organization_id, terms.period.start)
+            if found is None:
+                raise LookupError("an invoice that was in the way is gone")
+            invoice, own = await self._own.claim(organization_id, found.id)
+            if invoice.status != InvoiceStatus.DRAFT.value:
+                raise WindowIssued(invoice=encode_id("inv", invoice.id))
+            own.tax_rate = tax_rate
+            self._write(invoice, own, composed, Money.zero(bill.currency))
+            await self._invoices.replace_lines(
+                organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
+            )
+            return invoice.id
+
+    async def issue(self, organization_id: OrganizationId, terms: Terms) -> UUID | None:
+        """The invoice of a window that has none, issued at once; None if it asks for nothing.
+
+        Raises `WindowIssued` when somebody else was quicker, be it with a draft, and what
+        `WindowRating` raises.
         """
         async with self._work.begin(organization_id) as session:
-            if issue:
-                await advisory_lock(session, _LOCK, organization_id)
-            bill = await self._rating.rate(organization_id, terms, proving=issue)
-            if not bill.lines and not keep_empty:
-                if issue:
-                    await self._remember(organization_id, bill)
+            await advisory_lock(session, _LOCK, organization_id)
+            bill = await self._rating.rate(organization_id, terms, proving=True)
+            if not bill.lines:
+                await self._documents.remember_windows(organization_id, self._settled(bill))
                 return None
-            invoice_id = new_id()
-            composed = await self._composer.compose(organization_id, invoice_id, bill, tax_rate)
-            invoice, own = await self._put(organization_id, invoice_id, composed, tax_rate)
-            if issue:
-                await self._issue(organization_id, invoice, own, composed)
-            else:
-                await self._invoices.replace_lines(
-                    organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
-                )
+            invoice, own, composed = await self._compose(organization_id, bill, None)
+            proof = await self._issue(organization_id, invoice, own, composed)
+            # Nobody holds the window's index and waits for the number: who issues has the lock.
+            if not await self._documents.add_unless_billed(
+                organization_id,
+                invoice,
+                own,
+                lines_of(organization_id, invoice.id, composed),
+                self._settled(bill),
+                proof,
+            ):
+                raise WindowIssued
             return invoice.id
 
     async def finalize(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
@@ -123,48 +152,48 @@ class InvoiceIssuing:
                 return
             bill = await self._rating.rate(organization_id, _terms_of(invoice, own), proving=True)
             composed = await self._composer.compose(organization_id, invoice_id, bill, own.tax_rate)
-            await self._issue(organization_id, invoice, own, composed)
+            await self._invoices.replace_lines(
+                organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
+            )
+            await self._documents.remember_windows(organization_id, self._settled(bill))
+            proof = await self._issue(organization_id, invoice, own, composed)
+            await self._proofs.keep(organization_id, proof)
 
-    async def _put(
-        self,
-        organization_id: OrganizationId,
-        invoice_id: UUID,
-        composed: Composed,
-        tax_rate: Decimal | None,
-    ) -> tuple[Invoice, OwnInvoice]:
-        """The draft's rows, new or as they were; of two at once one makes them."""
-        now = self._clock.now()
-        period = composed.bill.terms.period
-        nothing = Money.zero(composed.bill.currency)
+    async def _compose(
+        self, organization_id: OrganizationId, bill: Bill, tax_rate: Decimal | None
+    ) -> tuple[Invoice, OwnInvoice, Composed]:
+        """The rows of a new draft, which no session knows."""
+        invoice_id = new_id()
+        composed = await self._composer.compose(organization_id, invoice_id, bill, tax_rate)
+        period = bill.terms.period
         invoice = Invoice(
             organization_id=organization_id,
             id=invoice_id,
             origin=InvoiceOrigin.OWN.value,
             status=InvoiceStatus.DRAFT.value,
             billing_reason=USAGE,
-            currency=str(composed.bill.currency),
+            currency=str(bill.currency),
             period_start=period.start,
             period_end=period.end,
-            created_at=now,
+            created_at=self._clock.now(),
             attempt_count=0,
-            seller=party_to_json(self._seller),
-            customer=party_to_json(composed.customer),
-            recorded_at=now,
-            **figures_of(composed, nothing),
         )
-        if await self._own.add_unless_billed(organization_id, invoice):
-            self._own.add(self._terms(organization_id, invoice_id, composed, tax_rate))
-            await self._own.session.flush()
-            return await self._own.claim(organization_id, invoice_id)
-        found = await self._own.find_of_window(organization_id, period.start)
-        if found is None:
-            raise LookupError("an invoice that was in the way is gone")
-        invoice, own = await self._own.claim(organization_id, found.id)
-        if invoice.status != InvoiceStatus.DRAFT.value:
-            raise WindowIssued(invoice=encode_id("inv", invoice.id))
-        own.tax_rate = tax_rate
-        self._write(invoice, own, composed, nothing)
-        return invoice, own
+        own = OwnInvoice(
+            organization_id=organization_id,
+            id=invoice_id,
+            plan=bill.terms.plan,
+            catalog_version=bill.terms.catalog_version,
+            with_fee=bill.terms.with_fee,
+            at_cost=bill.terms.at_cost,
+            rounding=ROUNDING,
+            tax_rate=tax_rate,
+            finalize_after=period.end + self._dates.grace,
+            credit_applied=0,
+            credit_entries=[],
+            creditable=0,
+        )
+        self._write(invoice, own, composed, Money.zero(bill.currency))
+        return invoice, own, composed
 
     async def _issue(
         self,
@@ -172,12 +201,11 @@ class InvoiceIssuing:
         invoice: Invoice,
         own: OwnInvoice,
         composed: Composed,
-    ) -> None:
+    ) -> InvoiceProof:
+        """Bring the rows, stored or not, to what is issued now, and do what goes with that; its
+        proof, not stored yet."""
         now = self._clock.now()
         total = composed.totals.total
-        await self._invoices.replace_lines(
-            organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
-        )
         if composed.totals.discounts:
             await self._discounts.redeem(organization_id, invoice.id, composed.totals.discounts)
         drawn = await self._credits.apply(organization_id, invoice.id, total) if total else ()
@@ -189,7 +217,6 @@ class InvoiceIssuing:
             for one in drawn
         ]
         own.creditable = total.minor
-        await self._remember(organization_id, composed.bill)
         invoice.status = InvoiceStatus.OPEN.value
         invoice.issued_at = now
         invoice.due_at = now + self._dates.due
@@ -202,12 +229,13 @@ class InvoiceIssuing:
             organization_id=organization_id,
             after={"total": invoice.total, "amount_due": invoice.amount_due},
         )
-        await self._proofs.seal(organization_id, invoice, composed, drawn, self._seller)
+        # Last, because whoever issues next waits for the number until this commits.
+        return await self._proofs.seal(organization_id, invoice, composed, drawn, self._seller)
 
-    async def _remember(self, organization_id: OrganizationId, bill: Bill) -> None:
+    def _settled(self, bill: Bill) -> tuple[BilledWindow, ...]:
         for window in bill.windows:
             window.rated_at = self._clock.now()
-            await self._own.remember_window(organization_id, window)
+        return bill.windows
 
     def paid(self, invoice: Invoice) -> None:
         """Nothing is left to pay of a claimed invoice; joins the unit that made it so."""
@@ -221,28 +249,6 @@ class InvoiceIssuing:
                 amount_paid=invoice.amount_paid,
                 currency=invoice.currency,
             )
-        )
-
-    def _terms(
-        self,
-        organization_id: OrganizationId,
-        invoice_id: UUID,
-        composed: Composed,
-        tax_rate: Decimal | None,
-    ) -> OwnInvoice:
-        terms = composed.bill.terms
-        return OwnInvoice(
-            organization_id=organization_id,
-            id=invoice_id,
-            plan=terms.plan,
-            catalog_version=terms.catalog_version,
-            with_fee=terms.with_fee,
-            at_cost=terms.at_cost,
-            rounding=ROUNDING,
-            tax_rate=tax_rate,
-            finalize_after=terms.period.end + self._dates.grace,
-            credit_entries=[],
-            **_shown(composed),
         )
 
     def _write(self, invoice: Invoice, own: OwnInvoice, composed: Composed, credit: Money) -> None:

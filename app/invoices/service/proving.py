@@ -83,8 +83,8 @@ class InvoiceProofs:
         composed: Composed,
         credit: Sequence[CreditDrawn],
         seller: Party,
-    ) -> None:
-        """Give an invoice its number and keep its proof; joins the unit that issues it.
+    ) -> InvoiceProof:
+        """Give an invoice its number; the proof of it, to be stored in the unit that issues it.
 
         Last in that unit: whoever issues next under this seller waits for it to commit.
         """
@@ -106,19 +106,21 @@ class InvoiceProofs:
             previous,
         )
         document = canonical(proof_of(issue, composed, prices))
-        await self._proofs.add(
-            organization_id,
-            InvoiceProof(
-                organization_id=organization_id,
-                id=invoice.id,
-                seller=seller.name,
-                year=taken.year,
-                place=taken.place,
-                previous_hash=taken.head,
-                hash=hashlib.sha256(document.encode()).hexdigest(),
-                document=document,
-            ),
+        return InvoiceProof(
+            organization_id=organization_id,
+            id=invoice.id,
+            seller=seller.name,
+            year=taken.year,
+            place=taken.place,
+            previous_hash=taken.head,
+            hash=hashlib.sha256(document.encode()).hexdigest(),
+            document=document,
         )
+
+    async def keep(self, organization_id: OrganizationId, proof: InvoiceProof) -> None:
+        """Store a sealed proof as the head of its series, in the unit that sealed it."""
+        async with self._work.begin(organization_id):
+            await self._proofs.add(organization_id, proof)
 
     async def _known(self, composed: Composed) -> Mapping[UUID, Mapping[str, Any]]:
         """The price book's rows, read again where the usage names one that came later."""

@@ -105,17 +105,19 @@ class WindowRating:
             catalog = await self._catalog(terms.catalog_version)
             known = await self._own.windows(organization_id, period.start - ADJUSTED_FOR)
             earlier = [window for window in known if window.window_start != period.start]
-            # Before the events: what arrives in between is then seen again, not overlooked.
-            prints = await self._usage.fingerprints(
+            usage = await self._usage.figures(
                 organization_id,
-                [period, *(Period(one.window_start, one.window_end) for one in earlier)],
+                period,
+                [period, *(_period_of(window) for window in earlier)],
+                proving=proving,
             )
+            own_print, *prints = usage.digests
             currency = catalog.currency
-            own = await self._rated(organization_id, catalog, terms, {}, proving=proving)
+            own = _rated(catalog, terms, usage, {})
             lines = [_line(charge, currency, period) for charge in own.charges]
             moved = [
                 (window, print_)
-                for window, print_ in zip(earlier, prints[1:], strict=True)
+                for window, print_ in zip(earlier, prints, strict=True)
                 if window.fingerprint != print_
             ]
             again = await self._again(organization_id, [one for one, _ in moved], proving=proving)
@@ -125,7 +127,7 @@ class WindowRating:
                 own = replace(own, before=await self._before(organization_id, period.start))
                 differences = [*_kept(own, currency), *differences]
         given, cut = _fitting(lines, differences, currency)
-        settled = [_window(terms, prints[0])]
+        settled = [_window(terms, own_print)]
         settled += [
             _window(_terms_of(window), print_)
             for window, print_ in moved
@@ -145,10 +147,8 @@ class WindowRating:
         for window in windows:
             terms = _terms_of(window)
             catalog = await self._catalog(terms.catalog_version)
-            before = billed[window.window_start]
-            found.append(
-                await self._rated(organization_id, catalog, terms, before, proving=proving)
-            )
+            usage = await self._usage.figures(organization_id, terms.period, proving=proving)
+            found.append(_rated(catalog, terms, usage, billed[window.window_start]))
         return found
 
     async def _before(
@@ -156,33 +156,27 @@ class WindowRating:
     ) -> Mapping[str, Billed]:
         return (await self._own.billed(organization_id, [start]))[start]
 
-    async def _rated(
-        self,
-        organization_id: OrganizationId,
-        catalog: Catalog,
-        terms: Terms,
-        before: Mapping[str, Billed],
-        *,
-        proving: bool,
-    ) -> RatedWindow:
-        usage = await self._usage.figures(organization_id, terms.period, proving=proving)
-        try:
-            charges = charges_of(
-                catalog.plan(terms.plan),
-                catalog,
-                usage.lines,
-                terms.period,
-                with_fee=terms.with_fee,
-                at_cost=terms.at_cost,
-            )
-        except CostsAreInDollars:
-            raise NotYetIssuable from None
-        return RatedWindow(terms, catalog, usage, tuple(charges), before)
-
     async def _catalog(self, version: UUID | None) -> Catalog:
         if version is None:
             return self._catalogs.active
         return await self._catalogs.version(version)
+
+
+def _rated(
+    catalog: Catalog, terms: Terms, usage: ClosedUsage, before: Mapping[str, Billed]
+) -> RatedWindow:
+    try:
+        charges = charges_of(
+            catalog.plan(terms.plan),
+            catalog,
+            usage.lines,
+            terms.period,
+            with_fee=terms.with_fee,
+            at_cost=terms.at_cost,
+        )
+    except CostsAreInDollars:
+        raise NotYetIssuable from None
+    return RatedWindow(terms, catalog, usage, tuple(charges), before)
 
 
 def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:
@@ -191,9 +185,12 @@ def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:
 
 
 def _terms_of(window: BilledWindow) -> Terms:
-    period = Period(window.window_start, window.window_end)
     # The fee of an earlier window does not depend on its usage.
-    return Terms(period, window.plan, window.catalog_version, False, window.at_cost)
+    return Terms(_period_of(window), window.plan, window.catalog_version, False, window.at_cost)
+
+
+def _period_of(window: BilledWindow) -> Period:
+    return Period(window.window_start, window.window_end)
 
 
 def _window(terms: Terms, fingerprint: str) -> BilledWindow:

@@ -10,6 +10,8 @@ from uuid import UUID
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import DocumentLine, InvoiceDocument, NamedAmount
 from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, LineKind, Named
+from app.invoices.einvoice import factur_x
+from app.invoices.errors import EInvoiceUnfit, InvoiceNotIssued
 from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
@@ -80,6 +82,19 @@ class InvoiceService:
         document = document_of(await self.get(organization_id, invoice_id))
         return Printed(document.number, await self._press.invoice(document))
 
+    async def print_einvoice(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
+        """The PDF as it was issued, with its XML in it (Factur-X, ZUGFeRD).
+
+        Raises `InvoiceNotIssued`, `EInvoiceUnfit`, `EInvoiceIncomplete`.
+        """
+        document = _issued(await self.get(organization_id, invoice_id))
+        return Printed(document.number, await self._press.einvoice(document))
+
+    async def print_xml(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
+        """The XML alone (EN 16931, CII). Raises as `print_einvoice`."""
+        document = _issued(await self.get(organization_id, invoice_id))
+        return Printed(document.number, factur_x(document))
+
     async def print_html(self, organization_id: OrganizationId, invoice_id: UUID) -> str:
         return self._pages.invoice(document_of(await self.get(organization_id, invoice_id)))
 
@@ -115,6 +130,14 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         period=invoice.period,
         reference=invoice.stripe_invoice_id,
     )
+
+
+def _issued(invoice: Invoice) -> InvoiceDocument:
+    if invoice.own is None:
+        raise EInvoiceUnfit(why="Stripe issued it")
+    if invoice.status in {InvoiceStatus.DRAFT, InvoiceStatus.VOID}:
+        raise InvoiceNotIssued(status=invoice.status.value)
+    return document_of(invoice)
 
 
 def _shares(named: Sequence[Named], *, already_percent: bool = False) -> tuple[NamedAmount, ...]:

@@ -140,7 +140,10 @@ class InvoiceRun:
         if terms is None:
             return
         is_due = window.period.end + self._dates.grace <= now
-        made = await self._issuing.bill(owner, terms, keep_empty=False, issue=is_due)
+        if is_due:
+            made = await self._issuing.issue(owner, terms)
+        else:
+            made = await self._issuing.draft(owner, terms, keep_empty=False)
         if made is not None:
             report.organizations.add(owner)
             if is_due:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import TextClause, func, select, text
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
@@ -56,25 +56,16 @@ select dimension, value, events, quantity, tokens_in, tokens_out, cached_tokens,
 from ranked where place <= :most order by dimension, value
 """
 
-_FINGERPRINTS = """
-select coalesce(md5(string_agg(concat_ws('|', event_type, provider, model, events, quantity,
-        tokens_in, tokens_out, cached_tokens, cost_usd, unpriced), chr(10)
-    order by event_type, provider, model)), '')
-from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
-    with ordinality as p (starts_at, ends_at, place)
-left join lateral (
-    select event_type, provider, model, sum(events) as events,
-        trim_scale(sum(quantity)) as quantity, sum(tokens_in) as tokens_in,
-        sum(tokens_out) as tokens_out, sum(cached_tokens) as cached_tokens,
-        trim_scale(sum(cost_usd)) as cost_usd, sum(unpriced) as unpriced
-    from usage_hourly
-    where organization_id = :organization_id
-        and hour >= date_trunc('day', p.starts_at, 'UTC')
-        and hour < date_trunc('day', p.ends_at - interval '1 us', 'UTC') + interval '1 day'
-    group by event_type, provider, model
-    having sum(events) <> 0
-) as sums on true
-group by place order by place
+_SUMS = """
+select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model,
+    count(*) as events, count(*) filter (where cost_usd is null) as unpriced,
+    coalesce(sum(quantity), 0), coalesce(sum(tokens_in), 0), coalesce(sum(cached_tokens), 0),
+    coalesce(sum(cache_write_tokens), 0), coalesce(sum(tokens_out), 0),
+    coalesce(sum(reasoning_tokens), 0), coalesce(sum(cost_usd), 0)
+from usage_events
+where organization_id = :organization_id and id >= :first_id and id < :last_id
+    and occurred_at >= :since and occurred_at < :until and voided_at is null
+group by 1, 2, 3
 """
 
 # Sorted hashes are joined by the day, so that no organization has too many events for one value.
@@ -107,8 +98,41 @@ select event_type, provider, model, sum(events)::bigint, sum(unpriced)::bigint, 
     sum(reasoning_tokens), sum(cost_usd),
     encode(sha256(string_agg(hash, ''::bytea order by day)), 'hex'),
     array_to_json(array_agg(array_to_json(priced_by)))
-from days group by event_type, provider, model order by event_type, provider, model
+from days group by event_type, provider, model
 """
+
+
+def _closing(sums: str) -> TextClause:
+    return text(f"""
+select digests.of_periods, sums.*
+from (
+    select array(
+        select coalesce(md5(string_agg(concat_ws('|', event_type, provider, model, events,
+                quantity, tokens_in, tokens_out, cached_tokens, cost_usd, unpriced), chr(10)
+            order by event_type, provider, model)), '')
+        from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
+            with ordinality as p (starts_at, ends_at, place)
+        left join lateral (
+            select event_type, provider, model, sum(events) as events,
+                trim_scale(sum(quantity)) as quantity, sum(tokens_in) as tokens_in,
+                sum(tokens_out) as tokens_out, sum(cached_tokens) as cached_tokens,
+                trim_scale(sum(cost_usd)) as cost_usd, sum(unpriced) as unpriced
+            from usage_hourly
+            where organization_id = :organization_id
+                and hour >= date_trunc('day', p.starts_at, 'UTC')
+                and hour < date_trunc('day', p.ends_at - interval '1 us', 'UTC') + interval '1 day'
+            group by event_type, provider, model
+            having sum(events) <> 0
+        ) as rollups on true
+        group by place order by place
+    ) as of_periods
+) as digests
+left join ({sums}) as sums on true
+order by sums.event_type, sums.provider, sums.model
+""")
+
+
+_CLOSING, _CLOSING_PROVING = _closing(_SUMS), _closing(_PROVING)
 
 _NO_DAY = date(1970, 1, 1)
 
@@ -200,67 +224,32 @@ class CostRepository(Repository):
         p50, p95, p99 = (Decimal(str(round(value, 3))) for value in row[2:])
         return Latency(int(row[0]), row[1].astimezone(UTC), p50, p95, p99)
 
-    async def fingerprints(
-        self, organization_id: OrganizationId, periods: Sequence[Period]
-    ) -> list[str]:
-        """A digest of the rollups of each period's whole days, in one statement."""
-        rows = await self.session.scalars(
-            text(_FINGERPRINTS),
-            {
-                "organization_id": organization_id,
-                "starts": [period.start for period in periods],
-                "ends": [period.end for period in periods],
-            },
-        )
-        return list(rows)
-
     async def closing(
-        self, organization_id: OrganizationId, since: datetime, until: datetime
-    ) -> list[Any]:
-        """The events of a stretch by type, provider and model, with tokens by role: one snapshot."""
-        keys = (
-            UsageEvent.event_type,
-            func.coalesce(UsageEvent.provider, ""),
-            func.coalesce(UsageEvent.model, ""),
-        )
-        columns = (
-            UsageEvent.quantity,
-            UsageEvent.tokens_in,
-            UsageEvent.cached_tokens,
-            UsageEvent.cache_write_tokens,
-            UsageEvent.tokens_out,
-            UsageEvent.reasoning_tokens,
-            UsageEvent.cost_usd,
-        )
-        rows = await self.session.execute(
-            select(
-                *keys,
-                func.count(),
-                func.count().filter(UsageEvent.cost_usd.is_(None)),
-                *(func.coalesce(func.sum(column), 0) for column in columns),
-            )
-            .where(
-                UsageEvent.organization_id == organization_id,
-                happened_within(since, until),
-                UsageEvent.voided_at.is_(None),
-            )
-            .group_by(*keys)
-            .order_by(*keys)
-        )
-        return list(rows)
+        self,
+        organization_id: OrganizationId,
+        period: Period,
+        digests_of: Sequence[Period],
+        *,
+        proving: bool,
+    ) -> tuple[list[str], list[Any]]:
+        """The events of *period* by type, provider and model, with tokens by role, and a digest of
+        the rollups of the whole days of each of *digests_of*: one snapshot of both.
 
-    async def proving(
-        self, organization_id: OrganizationId, since: datetime, until: datetime
-    ) -> list[Any]:
-        """As `closing`, and of each line the digest of its events and what they were priced by."""
-        rows = await self.session.execute(
-            text(_PROVING),
-            {
-                "organization_id": organization_id,
-                "since": since,
-                "until": until,
-                "first_id": first_id_at(since),
-                "last_id": first_id_at(until + MILLISECOND),
-            },
-        )
-        return list(rows)
+        *proving* adds to each line the digest of its events and what they were priced by.
+        """
+        rows = (
+            await self.session.execute(
+                _CLOSING_PROVING if proving else _CLOSING,
+                {
+                    "organization_id": organization_id,
+                    "first_id": first_id_at(period.start),
+                    "last_id": first_id_at(period.end + MILLISECOND),
+                    "since": period.start,
+                    "until": period.end,
+                    "starts": [each.start for each in digests_of],
+                    "ends": [each.end for each in digests_of],
+                },
+            )
+        ).all()
+        # Without an event there is one row, with the digests only.
+        return list(rows[0][0]), [row[1:] for row in rows if row[1] is not None]

@@ -37,7 +37,12 @@ class UsageClosing:
         self._meters = Meters(catalogs.active)
 
     async def figures(
-        self, organization_id: OrganizationId, period: Period, *, proving: bool = False
+        self,
+        organization_id: OrganizationId,
+        period: Period,
+        digests_of: Sequence[Period] = (),
+        *,
+        proving: bool = False,
     ) -> ClosedUsage:
         """The totals of *period* by metric, model and token role.
 
@@ -46,11 +51,17 @@ class UsageClosing:
         Raises `UsageUnpriced`, which names the models, while anything in it waits for a price,
         and `EventArchived` when its events have left the database.
         Events that arrive later are not in it; they belong on the next invoice.
+
+        With it, in the same snapshot, a digest of the usage of each of *digests_of*, from rollups
+        of its whole days. It changes whenever events of the period are added, voided or priced. A
+        change on the days at the ends may lie outside of the period: then nothing in it moved,
+        and rating says so.
         """
         async with self._work.begin(organization_id):
             await self._archived.refuse(period.start, period.end)
-            read = self._costs.proving if proving else self._costs.closing
-            rows = await read(organization_id, period.start, period.end)
+            digests, rows = await self._costs.closing(
+                organization_id, period, digests_of, proving=proving
+            )
         waiting: dict[tuple[str, str], int] = {}
         lines: list[ClosedLine] = []
         for event_type, provider, model, events, unpriced, *sums in rows:
@@ -83,18 +94,7 @@ class UsageClosing:
                     for (provider, model), count in sorted(waiting.items())
                 ],
             )
-        return ClosedUsage(period, lines)
-
-    async def fingerprints(
-        self, organization_id: OrganizationId, periods: Sequence[Period]
-    ) -> list[str]:
-        """A digest of each period's usage, from rollups of its whole days.
-
-        It changes whenever events of the period are added, voided or priced. A change on the days
-        at the ends may lie outside of the period: then nothing in it moved, and rating says so.
-        """
-        async with self._work.begin(organization_id):
-            return await self._costs.fingerprints(organization_id, periods)
+        return ClosedUsage(period, lines, digests)
 
     def _metric(self, event_type: str) -> str:
         """The catalog's name for it; a type that the catalog has dropped keeps its own."""

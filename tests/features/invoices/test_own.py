@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from facturx import get_xml_from_pdf
 from sqlalchemy import URL
 
 from app.invoices.service.running import InvoiceRun
@@ -362,7 +363,12 @@ async def test_a_business_elsewhere_in_the_union_owes_the_tax_itself(
     fresh_url: URL, clock: ManualClock
 ) -> None:
     async with running(
-        fresh_url, clock, seller_country="DE", tax_name="VAT", tax_rate=Decimal("0.19")
+        fresh_url,
+        clock,
+        seller_country="DE",
+        seller_tax_id="DE136695976",
+        tax_name="VAT",
+        tax_rate=Decimal("0.19"),
     ) as german:
         operator = await an_operator(german)
         taxed = []
@@ -377,11 +383,31 @@ async def test_a_business_elsewhere_in_the_union_owes_the_tax_itself(
             taxed.append((invoice["tax"], bool(invoice["notes"])))
             page = TextOf((await owner.client.get(f"{INVOICES}/{invoice['id']}/html")).text).text
             assert ("Reverse charge" in page) == bool(invoice["notes"])
+            xml = f"{INVOICES}/{invoice['id']}/xml"
+            draft = await owner.client.get(xml)
+            assert (draft.status_code, draft.json()["code"]) == (409, "invoice_not_issued")
+            await act(operator, invoice, "finalize")
+            answer = await owner.client.get(xml)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/xml")
+            assert ("VATEX-EU-AE" in answer.text) == bool(invoice["notes"])
+            # What is paid later is not part of the invoice: its electronic form never changes.
+            hybrid = f"{INVOICES}/{invoice['id']}/pdf?format=facturx"
+            before = (await owner.client.get(hybrid)).content
+            await act(operator, invoice, "mark-paid", amount=invoice["total"])
+            assert get_xml_from_pdf(before)[1] == answer.content
+            assert (await owner.client.get(hybrid)).content == before
+            assert (await owner.client.get(xml)).content == answer.content
         assert taxed == [(0, True), (95_000, False), (95_000, False)]
         wrong = await owner.client.put(
             "/api/v1/billing/details", json={**details, "tax_id": "ATU13585628"}
         )
         assert (wrong.status_code, wrong.json()["code"]) == (422, "vat_id_invalid")
+        unknown = await an_owner(german, plan="enterprise_plus")
+        invoice = await generate(operator, unknown, NOVEMBER)
+        await act(operator, invoice, "finalize")
+        refused = await unknown.client.get(f"{INVOICES}/{invoice['id']}/xml")
+        assert (refused.status_code, refused.json()["code"]) == (409, "einvoice_incomplete")
+        assert refused.json()["missing"] == ["billing_details.country"]
 
 
 async def test_credits_beyond_the_plan_are_overage(fresh_url: URL, clock: ManualClock) -> None:
