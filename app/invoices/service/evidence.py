@@ -7,7 +7,7 @@ Everything in it is text, a whole number, a truth or nothing: no float, so that 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,7 +25,6 @@ from app.catalog.domain import (
     PackagePrice,
     PercentagePrice,
     PerUnitPrice,
-    Plan,
     UsagePrice,
     VolumePrice,
 )
@@ -40,7 +39,7 @@ from app.invoices.domain import (
 )
 from app.invoices.models import party_to_json
 from app.invoices.service.composing import Composed, discounts_of, exact_amount, steps_of, taxes_of
-from app.invoices.service.rating import RatedWindow
+from app.invoices.service.rating import RatedPart, RatedWindow
 from app.kernel.ids import OrganizationId, encode_id
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
@@ -85,10 +84,7 @@ def proof_of(
     bill, totals = composed.bill, composed.totals
     credit = sum((one.amount.minor for one in issue.credit), 0)
     named = {
-        each
-        for window in bill.rated
-        for line in window.usage.lines
-        for each in (line.proof.price_ids if line.proof else ())
+        each for line in usage_of(composed) for each in (line.proof.price_ids if line.proof else ())
     }
     return {
         "version": VERSION,
@@ -148,6 +144,14 @@ def proof_of(
     }
 
 
+def usage_of(composed: Composed) -> Iterator[ClosedLine]:
+    """All usage that a document rests on."""
+    for window in composed.bill.rated:
+        for part in window.parts:
+            for usage in part.usage:
+                yield from usage.lines
+
+
 def instant(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
@@ -168,13 +172,19 @@ def _worked_out(charge: Charge | None) -> dict[str, Any]:
 
 
 def _window(window: RatedWindow) -> dict[str, Any]:
-    catalog, terms = window.catalog, window.terms
     return {
-        "period": _period(terms.period),
-        "plan": terms.plan,
-        "catalog": {"version": str(catalog.id), "hash": catalog.content_hash},
-        "terms": _terms(window, catalog.plan(terms.plan)),
-        "usage": [_usage(line) for line in window.usage.lines],
+        "period": _period(window.period),
+        "fees": [
+            {
+                "key": charge.key,
+                "amount": plain(charge.share.amount),
+                "used": _period(charge.share.used),
+                "of": _period(charge.share.of),
+            }
+            for charge in window.charges
+            if charge.share is not None
+        ],
+        "parts": [_part(part) for part in window.parts],
         "before": [
             {"key": key, "description": one.description, "amount": one.amount}
             for key, one in window.before.items()
@@ -184,33 +194,33 @@ def _window(window: RatedWindow) -> dict[str, Any]:
                 "key": charge.key,
                 "kind": charge.kind.value,
                 "exact": plain(exact_amount(charge)),
-                "amount": _minor(charge.amount, catalog.currency),
+                "amount": _minor(charge.amount, window.currency),
             }
             for charge in window.charges
         ],
     }
 
 
-def _terms(window: RatedWindow, plan: Plan | None) -> dict[str, Any]:
-    share = next((charge.share for charge in window.charges if charge.share is not None), None)
-    seen = sorted({line.metric for line in window.usage.lines})
+def _part(part: RatedPart) -> dict[str, Any]:
+    plan, catalog = part.plan, part.catalog
+    seen = sorted({line.metric for usage in part.usage for line in usage.lines})
     return {
-        "fee": None
-        if share is None
-        else {
-            "amount": plain(share.amount),
-            "used": _period(share.used),
-            "of": _period(share.of),
-        },
+        "prefix": part.prefix,
+        "plan": part.key,
+        "catalog": {"version": str(catalog.id), "hash": catalog.content_hash},
         "metered": [
-            _metered(item, included, window.catalog, seen)
+            _metered(item, included, catalog, seen)
             for item in (plan.metered if plan is not None else ())
             if plan is not None
             and is_ours(item)
             and (included := included_units(plan, item)) is not None
         ],
-        "at_cost": bills_costs(plan, at_cost=window.terms.at_cost),
+        "at_cost": bills_costs(plan, at_cost=part.at_cost),
         "commitment": _number(plan.commitment) if plan is not None else None,
+        "usage": [
+            {"period": _period(usage.period), "rows": [_usage(line) for line in usage.lines]}
+            for usage in part.usage
+        ],
     }
 
 
@@ -285,13 +295,11 @@ def _usage(line: ClosedLine) -> dict[str, Any]:
         "model": line.model,
         "events": line.events,
         "quantity": plain(line.quantity),
-        "tokens": {
-            "input": line.tokens.input,
-            "cache_read": line.tokens.cache_read,
-            "cache_write": line.tokens.cache_write,
-            "output": line.tokens.output,
-            "reasoning": line.tokens.reasoning,
-        },
+        "tokens_in": line.tokens.total_input,
+        "cached_tokens": line.tokens.cache_read,
+        "cache_write_tokens": line.tokens.cache_write,
+        "tokens_out": line.tokens.output,
+        "reasoning_tokens": line.tokens.reasoning,
         "cost_usd": plain(line.cost_usd),
         "digest": proof.digest if proof else None,
         "prices": [encode_id("prc", each) for each in proof.price_ids] if proof else [],

@@ -16,7 +16,7 @@ from app.invoices.models import Invoice, InvoiceProof
 from app.invoices.numbering import InvoiceNumbers
 from app.invoices.repository.proofs import ProofRepository
 from app.invoices.service.composing import Composed
-from app.invoices.service.evidence import Issue, Link, canonical, instant, proof_of
+from app.invoices.service.evidence import Issue, Link, canonical, instant, proof_of, usage_of
 from app.kernel.ids import OrganizationId, encode_id
 from app.kernel.rates import plain
 from app.kernel.settling import CreditDrawn
@@ -126,8 +126,7 @@ class InvoiceProofs:
         """The price book's rows, read again where the usage names one that came later."""
         named = {
             each
-            for window in composed.bill.rated
-            for line in window.usage.lines
+            for line in usage_of(composed)
             for each in (line.proof.price_ids if line.proof else ())
         }
         if self._book is not self._prices.book:

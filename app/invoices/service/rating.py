@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.catalog.domain import Catalog
+from app.catalog.domain import Catalog, Plan
 from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.domain import Charge, CostsAreInDollars, LineKind, charges_of
@@ -49,15 +49,32 @@ class BillLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedPart:
+    """Usage that one plan charges for, by the stretches of time that it was read in.
+
+    Keys of what it charges begin with `prefix`.
+    """
+
+    prefix: str
+    key: str
+    """Of the plan, which the catalog need not know any more."""
+    plan: Plan | None
+    catalog: Catalog
+    at_cost: bool
+    usage: tuple[ClosedUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RatedWindow:
     """A window as it was rated: what it was rated from, and what that comes to now.
 
-    `before` is what issued documents asked for already, by charge.
+    The charges are the fees, then what each part asks for. `before` is what issued documents
+    asked for already, by charge.
     """
 
-    terms: Terms
-    catalog: Catalog
-    usage: ClosedUsage
+    period: Period
+    currency: Currency
+    parts: tuple[RatedPart, ...]
     charges: tuple[Charge, ...]
     before: Mapping[str, Billed]
 
@@ -114,26 +131,23 @@ class WindowRating:
             own_print, *prints = usage.digests
             currency = catalog.currency
             own = _rated(catalog, terms, usage, {})
-            lines = [_line(charge, currency, period) for charge in own.charges]
             moved = [
                 (window, print_)
                 for window, print_ in zip(earlier, prints, strict=True)
                 if window.fingerprint != print_
             ]
             again = await self._again(organization_id, [one for one, _ in moved], proving=proving)
-            differences = [line for one in again for line in _adjustments(one)]
             if len(earlier) < len(known):
                 # Its first invoice was voided; what later ones adjusted of it stays with them.
                 own = replace(own, before=await self._before(organization_id, period.start))
-                differences = [*_kept(own, currency), *differences]
-        given, cut = _fitting(lines, differences, currency)
+        lines, cut = put_together(own, again)
         settled = [_window(terms, own_print)]
         settled += [
             _window(_terms_of(window), print_)
             for window, print_ in moved
             if window.window_start not in cut
         ]
-        return Bill(terms, currency, (*lines, *given), tuple(settled), (own, *again))
+        return Bill(terms, currency, lines, tuple(settled), (own, *again))
 
     async def _again(
         self, organization_id: OrganizationId, windows: list[BilledWindow], *, proving: bool
@@ -165,9 +179,10 @@ class WindowRating:
 def _rated(
     catalog: Catalog, terms: Terms, usage: ClosedUsage, before: Mapping[str, Billed]
 ) -> RatedWindow:
+    plan = catalog.plan(terms.plan)
     try:
         charges = charges_of(
-            catalog.plan(terms.plan),
+            plan,
             catalog,
             usage.lines,
             terms.period,
@@ -176,7 +191,22 @@ def _rated(
         )
     except CostsAreInDollars:
         raise NotYetIssuable from None
-    return RatedWindow(terms, catalog, usage, tuple(charges), before)
+    part = RatedPart("", terms.plan, plan, catalog, terms.at_cost, (usage,))
+    return RatedWindow(terms.period, catalog.currency, (part,), tuple(charges), before)
+
+
+def put_together(
+    own: RatedWindow, again: Sequence[RatedWindow]
+) -> tuple[tuple[BillLine, ...], set[object]]:
+    """The lines of a window's document, and the windows of which something is left over.
+
+    *again* are earlier windows that have moved; what documents had asked for of *own* before
+    stays with those.
+    """
+    lines = [_line(charge, own.currency, own.period) for charge in own.charges]
+    differences = [*_kept(own), *(line for one in again for line in _adjustments(one))]
+    given, cut = _fitting(lines, differences, own.currency)
+    return (*lines, *given), cut
 
 
 def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:
@@ -204,14 +234,14 @@ def _window(terms: Terms, fingerprint: str) -> BilledWindow:
     )
 
 
-def _kept(own: RatedWindow, currency: Currency) -> list[BillLine]:
+def _kept(own: RatedWindow) -> list[BillLine]:
     return [
         BillLine(
             LineKind.ADJUSTMENT,
             key,
             f"On another invoice: {one.description}",
-            Money(-one.amount, currency),
-            own.terms.period,
+            Money(-one.amount, own.currency),
+            own.period,
         )
         for key, one in own.before.items()
         if one.amount
@@ -220,7 +250,7 @@ def _kept(own: RatedWindow, currency: Currency) -> list[BillLine]:
 
 def _adjustments(window: RatedWindow) -> list[BillLine]:
     now = {charge.key: charge for charge in window.charges}
-    currency = window.catalog.currency
+    currency = window.currency
     found: list[BillLine] = []
     for key in [*now, *(key for key in window.before if key not in now)]:
         due = Money.from_major(now[key].amount, currency).minor if key in now else 0
@@ -234,7 +264,7 @@ def _adjustments(window: RatedWindow) -> list[BillLine]:
                     key,
                     f"Adjustment: {description.removeprefix('Adjustment: ')}",
                     Money(difference, currency),
-                    window.terms.period,
+                    window.period,
                 )
             )
     return found
@@ -245,7 +275,9 @@ def _fitting(
 ) -> tuple[list[BillLine], set[object]]:
     """The differences that fit without the document asking for less than nothing, and the windows
     of which something is left over."""
-    room = sum(line.amount.minor for line in (*lines, *differences) if line.amount.minor > 0)
+    # A cap on what a metric costs is a line below nothing: it leaves less room.
+    room = sum(line.amount.minor for line in lines)
+    room = max(room + sum(max(line.amount.minor, 0) for line in differences), 0)
     found: list[BillLine] = []
     cut: set[object] = set()
     for line in differences:

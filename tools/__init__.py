@@ -1,0 +1,1 @@
+"""Programs that stand on their own; they import nothing of the service."""
