@@ -128,7 +128,7 @@ def charges_of_part(seen, terms, usage, currency):
         bound = bound if item["maximum"] is None else min(bound, F(item["maximum"]))
         if bound != whole:
             rest = step("minimum spend" if bound > whole else "maximum spend", flat=bound - whole)
-            parts[("", "", "") if split else ()] = [*parts.get((), []), rest]
+            parts.setdefault(("",) * 3 * split, []).append(rest)
         for part, steps in parts.items() if split or bound or used else ():
             found.append(("usage", f"{key}:{'/'.join(part)}" if split else key, worth(steps), steps))
     costs = {}
@@ -167,7 +167,7 @@ def rate(price, quantity, events):
         share = step("share", max(quantity - F(price["free_amount"]), 0), price["rate"])
         fixed, charged = price["fixed_per_event"], max(events - price["free_events"], 0)
         return [share, step("events", charged, fixed)] if F(fixed) else [share]
-    for number, tier in enumerate(price["tiers"] if quantity or price["flat_at_zero"] else (), start=1):
+    for number, tier in enumerate(price.get("tiers", ()) if quantity or price.get("flat_at_zero") else (), 1):
         last = tier["up_to"] is None or quantity <= F(tier["up_to"])
         high = quantity if last else F(tier["up_to"])
         if last or model == "graduated":

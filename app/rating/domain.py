@@ -145,7 +145,10 @@ def charge_dimensions(
         bounded = min(bounded, terms.maximum)
     if bounded != whole:
         name = "minimum spend" if bounded > whole else "maximum spend"
-        rated["", "", ""] = Rated((Step(name, _NOTHING, _NOTHING, bounded - whole),))
+        # Use of no model stands there, too.
+        before = rated.get(("", "", ""), Rated())
+        step = Step(name, _NOTHING, _NOTHING, bounded - whole)
+        rated["", "", ""] = Rated((*before.steps, step))
     return rated
 
 

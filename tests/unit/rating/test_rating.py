@@ -123,6 +123,13 @@ def test_a_dimension_takes_the_closest_price() -> None:
     assert sum(each.amount for each in capped.values()) == 12
 
 
+def test_a_cap_leaves_use_of_no_model_on_the_document() -> None:
+    used = {("", "", ""): Usage(dec(7)), ("p", "a", ""): Usage(dec(3))}
+    capped = charge_dimensions(Terms(PerUnitPrice(dec(1)), maximum=dec(8)), [], used)
+    assert [step.amount for step in capped["", "", ""].steps] == [7, -2]
+    assert sum(each.amount for each in capped.values()) == 8
+
+
 def test_each_dimension_has_packages_of_its_own() -> None:
     terms = Terms(PackagePrice(dec(2), dec(1000), dec(0)))
     used = {("p", model, "input"): Usage(dec(600)) for model in ("a", "b")}
