@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
+from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.gateway import StripeBuyer, StripeInvoice
 from app.infra.db.engine import Sessions
 from app.infra.db.unit_of_work import UnitOfWork
@@ -62,11 +63,18 @@ class Mirror:
         self.organizations = service.services[OrganizationService]
         self._clock = clock
         self._collecting = service.services[InvoiceCollecting]
+        self._top_ups = service.services[TopUpDesk]
         self.service = self.selling_as(SELLER)
 
     def selling_as(self, seller: Party) -> InvoiceMirror:
         return InvoiceMirror(
-            self.work, self._rows, self.organizations, seller, self._clock, self._collecting
+            self.work,
+            self._rows,
+            self.organizations,
+            seller,
+            self._clock,
+            self._collecting,
+            self._top_ups,
         )
 
     def _heard(self, facts: object) -> tuple[()]:

@@ -66,7 +66,6 @@ CONTEXT: dict[str, Any] = {
     "host": "hooks.example.test",
     "last_error": "HTTP 500",
     "endpoint_id": "whe_0123456789",
-    "top_up_id": "top_0123456789",
     "is_automatic": True,
     "receipt_url": "https://pay.example.test/i/acct_1/test_YWNj?s=ap&x=1",
     "is_off": True,

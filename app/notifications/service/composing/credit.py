@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.credits.domain import TopUpState, TopUpTrouble
 from app.credits.service.top_ups import TopUpDesk
-from app.kernel.ids import OrganizationId, encode_id
+from app.kernel.ids import OrganizationId
 from app.notifications.domain import NoticeKind, Told
 from app.notifications.service.letters import Compose
 from app.notifications.words import amount
@@ -30,7 +30,6 @@ class CreditLetters:
         facts = told.facts
         return {
             "amount": amount(facts["amount"], facts["currency"]),
-            "top_up_id": encode_id("top", UUID(facts["top_up_id"])),
             "is_automatic": facts["kind"] == "automatic",
             "receipt_url": facts["receipt_url"],
         }
