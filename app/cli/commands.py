@@ -139,8 +139,11 @@ def stripe_setup(
         list[str] | None,
         typer.Option(help="A price of use that the catalog leaves open: tokens_input=0.0003"),
     ] = None,
+    portal_plans: Annotated[
+        bool, typer.Option(help="Let customers change plans in Stripe's portal as well.")
+    ] = False,
 ) -> None:
-    """Put up products, prices, meters and the webhook at Stripe; again changes what differs.
+    """Put up products, prices, meters, portal and webhook at Stripe; again changes what differs.
 
     Prints the lines to set in the environment. The webhook's secret is among them the first time
     only: Stripe tells it once.
@@ -149,7 +152,12 @@ def stripe_setup(
     from app.kernel.errors import BillingError
 
     try:
-        outcome = set_up(_settings(), webhook_url=webhook_url, metered=_amounts(metered or []))
+        outcome = set_up(
+            _settings(),
+            webhook_url=webhook_url,
+            metered=_amounts(metered or []),
+            portal_plans=portal_plans,
+        )
     except (SetupImpossible, BillingError) as problem:
         typer.echo(str(problem), err=True)
         raise typer.Exit(1) from None

@@ -26,7 +26,7 @@ from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.errors import StripeMissing, StripeRefused
 from app.gateways.stripe.live_setup import API_VERSION, LiveSetup, matches
 from app.gateways.stripe.metering import StripeMeter
-from app.gateways.stripe.setup import Listener, PriceSpec, SetupGateway, TierSpec
+from app.gateways.stripe.setup import Listener, PortalSpec, PriceSpec, SetupGateway, TierSpec
 from app.infra.settings import Settings
 from app.infra.telemetry.logging import configure_logging
 from app.kernel.entitlements import LimitPolicy
@@ -91,20 +91,31 @@ class Outcome:
 
 
 def set_up(
-    settings: Settings, *, webhook_url: str | None, metered: Mapping[str, Decimal]
+    settings: Settings,
+    *,
+    webhook_url: str | None,
+    metered: Mapping[str, Decimal],
+    portal_plans: bool = False,
 ) -> Outcome:
-    """Set up the account of the settings' key. *metered* are minor units for each unit of use."""
+    """Set up the account of the settings' key. *metered* are minor units for each unit of use.
+
+    With *portal_plans* customers may also change plans in Stripe's portal.
+    """
     configure_logging("error", json=False)
     if settings.stripe_secret_key is None:
         raise SetupImpossible("STRIPE_SECRET_KEY is not set: whose account is to be set up?")
     if webhook_url is None and settings.public_url is not None:
         webhook_url = settings.public_url.rstrip("/") + WEBHOOK_PATH
     catalog = catalog_of(read_catalog(settings.catalog), StripePriceIds())
-    return asyncio.run(_set_up(settings, catalog, webhook_url, metered))
+    return asyncio.run(_set_up(settings, catalog, webhook_url, metered, portal_plans))
 
 
 async def _set_up(
-    settings: Settings, catalog: Catalog, webhook_url: str | None, metered: Mapping[str, Decimal]
+    settings: Settings,
+    catalog: Catalog,
+    webhook_url: str | None,
+    metered: Mapping[str, Decimal],
+    portal_plans: bool,
 ) -> Outcome:
     if settings.stripe_secret_key is None:
         raise SetupImpossible("STRIPE_SECRET_KEY is not set")
@@ -115,6 +126,7 @@ async def _set_up(
     try:
         work = Setup(LiveSetup(connection), catalog, metered)
         await work.sell()
+        await work.open_portal(with_plans=portal_plans)
         if webhook_url is None:
             work.outcome.notes.append(
                 "No webhook endpoint: give --webhook-url, or set ARAGORA_PUBLIC_URL."
@@ -135,6 +147,7 @@ class Setup:
         self._stripe = stripe
         self._catalog = catalog
         self._metered = metered
+        self._plans: dict[str, tuple[str, ...]] = {}
         self.outcome = Outcome()
 
     async def sell(self) -> None:
@@ -151,6 +164,14 @@ class Setup:
                 if price.metric not in done:
                     done.add(price.metric)
                     await self._meter(plan, price.metric, price.price)
+
+    async def open_portal(self, *, with_plans: bool) -> None:
+        """Let customers pay, look and leave in Stripe's portal, and change plans if wanted."""
+        spec = PortalSpec(self._catalog.name, dict(self._plans) if with_plans else {})
+        put = await self._stripe.put_portal(spec)
+        if put.outcome != "kept":
+            self.outcome.made.append(f"portal configuration {put.id} ({put.outcome})")
+        self.outcome.environment["STRIPE_PORTAL_CONFIGURATION"] = put.id
 
     async def listen(self, url: str) -> None:
         """Have us told of every event that is handled, in the shape that we know."""
@@ -201,7 +222,9 @@ class Setup:
                     interval=price.interval.value,
                     unit_amount=Decimal(price.money.minor),
                 )
-                self.outcome.environment[name] = await self._price(spec)
+                price_id = await self._price(spec)
+                self.outcome.environment[name] = price_id
+                self._plans[product] = (*self._plans.get(product, ()), price_id)
 
     async def _meter(self, plan: Plan, metric: str, rated: UsagePrice | None) -> None:
         limit = plan.limits.get(metric)

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
         (), validation_alias="STRIPE_WEBHOOK_SECRET"
     )
     stripe_api_base: str | None = Field(None, validation_alias="STRIPE_API_BASE")
+    stripe_portal_configuration: str | None = Field(
+        None, validation_alias="STRIPE_PORTAL_CONFIGURATION"
+    )
     stripe_price_starter: str | None = Field(None, validation_alias="STRIPE_PRICE_STARTER")
     stripe_price_professional: str | None = Field(
         None, validation_alias="STRIPE_PRICE_PROFESSIONAL"

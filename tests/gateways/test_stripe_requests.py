@@ -200,3 +200,13 @@ def test_every_call_of_the_gateway_is_here() -> None:
     named -= {"require_configured"}
     covered = {word for call in CALLS.values() for word in call.__code__.co_names if word in named}
     assert covered == named
+
+
+async def test_a_portal_is_opened_with_the_configuration_that_was_set() -> None:
+    connection: Any = Connection()
+    live = LiveStripe(connection, portal_configuration="bpc_1")
+    with pytest.raises(Sent):
+        await live.create_portal("cus_1", return_url="https://app.test/")
+    [(path, params, _)] = connection.v1.requests
+    assert param_problems(PARAMETERS[path], params) == []
+    assert params["configuration"] == "bpc_1"

@@ -24,7 +24,7 @@ from app.gateways.stripe.live_payments import LivePayments
 from app.gateways.stripe.live_setup import LiveSetup
 from app.gateways.stripe.metering import MeterReport, StripeMeter
 from app.gateways.stripe.payments import RefundOrder
-from app.gateways.stripe.setup import PriceSpec, TierSpec
+from app.gateways.stripe.setup import PortalSpec, PriceSpec, TierSpec
 from app.infra.db.unit_of_work import GatewayInsideUnit, UnitOfWork
 from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
@@ -38,6 +38,8 @@ METER = StripeMeter("mtr_1", "tokens_input", "stripe_customer_id", "value", "sum
 ORDER = RefundOrder("ch_1", 500, "duplicate", {"refund_id": "ref_1"})
 PRICE = PriceSpec("a:pro:month", "a_pro", "usd", "month", Decimal(9900))
 TIERS = (TierSpec(10, Decimal("1.5"), Decimal(0)), TierSpec(None, Decimal(1), Decimal(100)))
+
+PLANS = {"a_pro": ("price_1", "price_2")}
 
 PARAMETERS = {
     "charges.retrieve": "ChargeRetrieveParams",
@@ -63,6 +65,9 @@ PARAMETERS = {
     "webhook_endpoints.list": "WebhookEndpointListParams",
     "webhook_endpoints.create": "WebhookEndpointCreateParams",
     "webhook_endpoints.update": "WebhookEndpointUpdateParams",
+    "billing_portal.configurations.list": "billing_portal.ConfigurationListParams",
+    "billing_portal.configurations.create": "billing_portal.ConfigurationCreateParams",
+    "billing_portal.configurations.update": "billing_portal.ConfigurationUpdateParams",
     "core.event_destinations.list": "v2.core.EventDestinationListParams",
     "core.event_destinations.create": "v2.core.EventDestinationCreateParams",
     "core.event_destinations.update": "v2.core.EventDestinationUpdateParams",
@@ -74,6 +79,7 @@ ANSWERS: dict[str, Any] = {
     "list_payments_of": {"data": [{"payment": {"type": "payment_intent", "payment_intent": "pi"}}]},
     "get_price": {"recurring": {"meter": "mtr_1"}},
     "get_product": {"name": "other", "active": True},
+    "list_portals": {"data": [{"id": "bpc_1", "metadata": {"made_for": "a", "made_as": "old"}}]},
 }
 """What is answered where a second request follows from the first."""
 
@@ -135,6 +141,8 @@ SETUP: dict[str, Call] = {
     "package": lambda g: g.create_price(replace(PRICE, package_size=1000, meter_id="mtr_1")),
     "find meter": lambda g: g.find_meter("tokens_input"),
     "meter": lambda g: g.create_meter("tokens_input", "Tokens in"),
+    "portal": lambda g: g.put_portal(PortalSpec("another", PLANS)),
+    "portal as it should be": lambda g: g.put_portal(PortalSpec("a", PLANS)),
     "find endpoint": lambda g: g.find_endpoint("https://a.test/"),
     "endpoint": lambda g: g.create_endpoint(
         "https://a.test/", EVENTS, api_version=stripe.api_version

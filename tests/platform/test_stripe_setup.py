@@ -69,8 +69,14 @@ async def test_a_second_run_finds_everything_and_makes_nothing(
             for suffix in ("", "_YEARLY")
         ),
         *(f"STRIPE_METERED_{metric}" for metric in ("TOKENS_INPUT", "TOKENS_OUTPUT", "DEBATES")),
+        "STRIPE_PORTAL_CONFIGURATION",
         "STRIPE_WEBHOOK_SECRET",
     }
+    [portal] = account.find("billing_portal.configuration")
+    assert portal["id"] == first["STRIPE_PORTAL_CONFIGURATION"]
+    on = {name for name, feature in portal["features"].items() if feature["enabled"]}
+    assert on == {"invoice_history", "payment_method_update", "subscription_cancel"}
+    assert portal["features"]["subscription_cancel"]["mode"] == "at_period_end"
     assert first["STRIPE_WEBHOOK_SECRET"].startswith("whsec_")
     [yearly] = account.find("price", id=first["STRIPE_PRICE_PROFESSIONAL_YEARLY"])
     assert (yearly["unit_amount"], yearly["recurring"]["interval"]) == (299000, "year")
@@ -83,7 +89,13 @@ async def test_a_second_run_finds_everything_and_makes_nothing(
     assert (endpoint["url"], endpoint["api_version"]) == (WEBHOOK, API_VERSION)
     assert set(endpoint["enabled_events"]) == set(EVENTS)
 
-    kinds = ("product", "price", "billing.meter", "webhook_endpoint")
+    kinds = (
+        "product",
+        "price",
+        "billing.meter",
+        "webhook_endpoint",
+        "billing_portal.configuration",
+    )
     before = {kind: account.find(kind) for kind in kinds}
     done = await set_up(account, tmp_path, *METERED, "--webhook-url", WEBHOOK)
     second = lines(done)
@@ -91,8 +103,14 @@ async def test_a_second_run_finds_everything_and_makes_nothing(
     assert "made" not in done.stderr
     assert {kind: account.find(kind) for kind in kinds} == before
     # Metered prices that are put up already need not be said again.
-    third = lines(await set_up(account, tmp_path))
+    third = lines(await set_up(account, tmp_path, "--portal-plans"))
     assert third == second
+    [portal] = account.find("billing_portal.configuration")
+    plans = portal["features"]["subscription_update"]
+    assert plans["enabled"]
+    assert {price for one in plans["products"] for price in one["prices"]} == {
+        price for name, price in first.items() if name.startswith("STRIPE_PRICE_")
+    }
 
 
 async def test_a_price_that_changed_is_a_new_price_under_the_same_name(

@@ -136,6 +136,9 @@ async def _live(account: Account) -> set[str]:
     await account.advance(days=60)
     charge = next(filter(lambda one: one.paid, (await v1.charges.list_async()).data))
     await v1.refunds.create_async({"charge": charge.id, "amount": 100})
+    await v1.billing_portal.configurations.create_async(
+        {"features": {"subscription_cancel": {"enabled": True, "mode": "at_period_end"}}}
+    )
     await v1.billing_portal.sessions.create_async(
         {
             "customer": str(subscription.customer),

@@ -95,3 +95,38 @@ async def test_what_has_ended_cannot_be_scheduled_in_the_portal(account: Account
     assert answer.status_code == 400
     with pytest.raises(stripe.InvalidRequestError):
         await account.stripe.v1.billing_portal.sessions.create_async({"customer": "cus_none"})
+
+
+async def test_a_configuration_says_what_may_be_done(account: Account) -> None:
+    portal = account.stripe.v1.billing_portal
+    made = await portal.configurations.create_async(
+        {
+            "features": {
+                "payment_method_update": {"enabled": True},
+                "subscription_cancel": {"enabled": False},
+                "subscription_update": {"enabled": False},
+            }
+        }
+    )
+    subscription = await account.subscription()
+    session = await portal.sessions.create_async(
+        {"customer": str(subscription.customer), "configuration": made.id}
+    )
+    shown = (await account.http.get(session.url)).text
+    assert "Update card" in shown
+    assert "Cancel at the end" not in shown
+    assert "Change plan" not in shown
+    form = {"subscription": subscription.id, "action": "cancel"}
+    refused = await account.http.post(session.url, data=form)
+    assert refused.status_code == 400
+    await portal.configurations.update_async(
+        made.id, {"features": {"subscription_cancel": {"enabled": True}}}
+    )
+    assert (await account.http.post(session.url, data=form)).status_code == 303
+    listed = await portal.configurations.list_async({"active": True})
+    assert [one.id for one in listed.data] == [made.id]
+    assert listed.data[0].features.payment_method_update.enabled
+    with pytest.raises(stripe.InvalidRequestError, match="No such configuration"):
+        await portal.sessions.create_async(
+            {"customer": str(subscription.customer), "configuration": "bpc_none"}
+        )

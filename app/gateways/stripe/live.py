@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SubscriptionUpdateParams,
         SubscriptionUpdateParamsItem,
     )
+    from stripe.params.billing_portal import SessionCreateParams as PortalParams
     from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItem
 
 _EXPAND = ["latest_invoice", "schedule"]
@@ -38,8 +39,11 @@ _MAX_PAGES_OF_LINES = 20
 class LiveStripe:
     """The gateway over HTTP."""
 
-    def __init__(self, connection: StripeConnection) -> None:
+    def __init__(
+        self, connection: StripeConnection, *, portal_configuration: str | None = None
+    ) -> None:
         self._connection = connection
+        self._portal_configuration = portal_configuration
 
     def require_configured(self) -> None:
         return None
@@ -98,11 +102,12 @@ class LiveStripe:
 
     async def create_portal(self, customer_id: str, *, return_url: str) -> str:
         refuse_inside_unit()
+        parameters: PortalParams = {"customer": customer_id, "return_url": return_url}
+        if self._portal_configuration is not None:
+            parameters["configuration"] = self._portal_configuration
         return await self._connection.ask(
             "create_portal",
-            lambda: self._connection.v1.billing_portal.sessions.create_async(
-                {"customer": customer_id, "return_url": return_url}
-            ),
+            lambda: self._connection.v1.billing_portal.sessions.create_async(parameters),
             lambda data: str(data["url"]),
         )
 

@@ -12,11 +12,12 @@ from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.errors import StripeMissing
 from app.gateways.stripe.live_metering import meter
 from app.gateways.stripe.metering import StripeMeter
-from app.gateways.stripe.setup import FoundPrice, Listener, PriceSpec
+from app.gateways.stripe.setup import FoundPrice, Listener, PortalSpec, PriceSpec, PutPortal
 from app.infra.db.unit_of_work import refuse_inside_unit
 
 if TYPE_CHECKING:
     from stripe.params import PriceCreateParams, PriceCreateParamsTier, WebhookEndpointCreateParams
+    from stripe.params.billing_portal import ConfigurationCreateParamsFeatures
     from stripe.params.v2.core import EventDestinationCreateParams
 
 Json = Mapping[str, Any]
@@ -25,6 +26,9 @@ API_VERSION = stripe.api_version
 """The version that the SDK is made for; an endpoint keeps the one that it is made with."""
 
 _FINGERPRINT = "made_as"
+_PORTAL = "made_for"
+_PORTAL_VERSION = 1
+"""Another number changes the configurations that there are at the next run."""
 _PAGE = 100
 _NAME = "Billing service"
 
@@ -114,6 +118,44 @@ class LiveSetup:
             meter,
         )
 
+    async def put_portal(self, spec: PortalSpec) -> PutPortal:
+        refuse_inside_unit()
+        configurations = self._connection.v1.billing_portal.configurations
+        wanted = _digest(repr((_PORTAL_VERSION, sorted(spec.plans.items()))))
+        metadata = {_PORTAL: spec.name, _FINGERPRINT: wanted}
+        features = _portal_features(spec)
+        known = await self._connection.ask(
+            "list_portals",
+            lambda: configurations.list_async({"active": True, "limit": _PAGE}),
+            lambda data: [
+                (str(one["id"]), one["metadata"].get(_FINGERPRINT))
+                for one in data["data"]
+                if (one.get("metadata") or {}).get(_PORTAL) == spec.name
+            ],
+        )
+        if not known:
+            # Without a key of ours: one that was switched off since is not made by a replay.
+            made = await self._connection.ask(
+                "create_portal_configuration",
+                lambda: configurations.create_async(
+                    {"features": features, "metadata": metadata, "name": spec.name}
+                ),
+                lambda data: str(data["id"]),
+            )
+            return PutPortal(made, "made")
+        found, fingerprint = known[0]
+        if fingerprint == wanted:
+            return PutPortal(found, "kept")
+        await self._connection.ask(
+            "change_portal_configuration",
+            lambda: configurations.update_async(
+                found,
+                {"features": cast("Any", features), "metadata": metadata},
+            ),
+            lambda data: data["id"],
+        )
+        return PutPortal(found, "changed")
+
     async def find_endpoint(self, url: str) -> Listener | None:
         refuse_inside_unit()
         found = await self._connection.ask(
@@ -188,6 +230,38 @@ class LiveSetup:
             ),
             lambda data: data["id"],
         )
+
+
+def _portal_features(spec: PortalSpec) -> ConfigurationCreateParamsFeatures:
+    features: ConfigurationCreateParamsFeatures = {
+        "customer_update": {"enabled": False},
+        "invoice_history": {"enabled": True},
+        "payment_method_update": {"enabled": True},
+        "subscription_cancel": {
+            "enabled": True,
+            "mode": "at_period_end",
+            "proration_behavior": "none",
+        },
+        "subscription_update": {"enabled": False},
+    }
+    if spec.plans:
+        # As our own rules have it: better at once and billed, lesser at the period's end.
+        features["subscription_update"] = {
+            "enabled": True,
+            "default_allowed_updates": ["price"],
+            "products": [
+                {"product": product, "prices": list(prices)}
+                for product, prices in spec.plans.items()
+            ],
+            "proration_behavior": "always_invoice",
+            "schedule_at_period_end": {
+                "conditions": [
+                    {"type": "decreasing_item_amount"},
+                    {"type": "shortening_interval"},
+                ]
+            },
+        }
+    return features
 
 
 def _price_parameters(spec: PriceSpec) -> PriceCreateParams:

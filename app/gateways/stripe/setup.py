@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol
 
 from app.gateways.stripe.metering import StripeMeter
 
@@ -50,6 +50,24 @@ class FoundPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class PortalSpec:
+    """What customers may do in Stripe's portal: always pay, look, and leave at the period's end."""
+
+    name: str
+    """Finds it again."""
+    plans: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Prices by product that customers may change to there; none where that is done here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutPortal:
+    """A portal configuration of the account, and what became of it."""
+
+    id: str
+    outcome: Literal["made", "changed", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """Somewhere the account tells of events. Its secret is told once, when it is made."""
 
@@ -78,6 +96,10 @@ class SetupGateway(Protocol):
 
     async def create_meter(self, event_name: str, display_name: str) -> StripeMeter:
         """A meter that adds up what customers used."""
+        ...
+
+    async def put_portal(self, spec: PortalSpec) -> PutPortal:
+        """See to it that there is a configuration of that name which is as it should be."""
         ...
 
     async def find_endpoint(self, url: str) -> Listener | None: ...

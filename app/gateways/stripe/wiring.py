@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 
@@ -57,6 +58,10 @@ def register(services: Services) -> None:
     )
     lifecycle.add(connection.start, connection.stop)
     lifecycle.parts["stripe"] = "sandbox" if settings.stripe_api_base else "real"
-    for kind, live in GATEWAYS.items():
+    portal = settings.stripe_portal_configuration
+    live_stripe = partial(LiveStripe, portal_configuration=portal)
+    gateways: dict[type, Callable[[StripeConnection], object]] = {**GATEWAYS}
+    gateways[StripeGateway] = live_stripe
+    for kind, live in gateways.items():
         if kind not in services:
             services.add(kind, live(connection))

@@ -13,6 +13,7 @@ from app.sandbox.core.params import Doc
 from app.sandbox.core.store import Store
 
 LABELS = {
+    "billing_portal.configuration": "configuration",
     "checkout.session": "checkout.session",
     "payment_method": "PaymentMethod",
     "promotion_code": "promotion code",

@@ -43,6 +43,8 @@ def create(sandbox: Sandbox, params: Doc) -> Doc:
     if "customer" not in params:
         raise required("customer")
     customer = sandbox.named("customer", params["customer"], "customer")
+    if "configuration" in params:
+        sandbox.named("billing_portal.configuration", params["configuration"], "configuration")
     name = ids.new("bps")
     return sandbox.add(
         {

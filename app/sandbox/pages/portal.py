@@ -32,6 +32,14 @@ _DONE = {
 }
 
 
+_FEATURES = {
+    "cancel": "subscription_cancel",
+    "change": "subscription_update",
+    "card": "payment_method_update",
+    "history": "invoice_history",
+}
+
+
 class PortalPage(Page):
     @property
     def routes(self) -> list[Route]:
@@ -55,6 +63,8 @@ class PortalPage(Page):
                 session = self._sandbox.find("billing_portal.session", id)
                 if session is None:
                     return not_found("portal session")
+                if not _allows(self._allowed(session), sent.get("action", "")):
+                    raise invalid("That cannot be done here.", "action")
                 self._do(session["customer"], sent)
         except Refusal as refusal:
             with self._sandbox.unit():
@@ -64,6 +74,12 @@ class PortalPage(Page):
         finally:
             self._after()
         return go(f"/p/session/{id}?done={sent.get('action')}")
+
+    def _allowed(self, session: Doc) -> Doc | None:
+        """What the session's configuration turns on; None where nobody has made one."""
+        found = self._sandbox.find("billing_portal.configuration", session["configuration"])
+        features: Doc | None = found["features"] if found is not None else None
+        return features
 
     def _do(self, customer: str, sent: dict[str, str]) -> None:
         sandbox, action = self._sandbox, sent.get("action")
@@ -141,6 +157,7 @@ class PortalPage(Page):
             ][:24],
             notice=notice,
             error=error,
+            may={action: _allows(self._allowed(session), action) for action in _FEATURES},
         )
 
     def _card(self, customer: Doc, subscription: Doc) -> Doc:
@@ -172,6 +189,10 @@ class PortalPage(Page):
     def _name(self, price: Doc) -> str:
         product = self._sandbox.find("product", price["product"])
         return str(product["name"] if product else price["product"])
+
+
+def _allows(features: Doc | None, action: str) -> bool:
+    return features is None or action not in _FEATURES or features[_FEATURES[action]]["enabled"]
 
 
 def _ending(subscription: Doc) -> Doc:
