@@ -48,6 +48,13 @@ class ProofNotKept(NotFound):
     code = "proof_not_kept"
 
 
+class InvoiceNotPaid(Conflict):
+    """The invoice is {status}; there is a receipt once it is paid."""
+
+    code = "invoice_not_paid"
+    shown = ("status",)
+
+
 class InvoiceSettled(Conflict):
     """The invoice is {status}; it cannot be voided any more."""
 

@@ -44,6 +44,7 @@ from app.invoices.service.previewing import InvoicePreview
 from app.invoices.service.proving import InvoiceProofs
 from app.invoices.service.rating import WindowRating
 from app.invoices.service.reading import InvoiceService
+from app.invoices.service.receipts import Receipts
 from app.invoices.service.running import InvoiceRun
 from app.invoices.service.spending import PaidSpend
 from app.invoices.service.terms import WindowTerms
@@ -74,6 +75,12 @@ def register(services: Services) -> None:
     )
     aftermath = Aftermath(work, notes, collections, payments)
     services.add(InvoiceService, InvoiceService(work, invoices, aftermath, press, pages))
+    services.add(
+        Receipts,
+        Receipts(
+            work, services[InvoiceService], aftermath, OwnInvoiceRepository(work), press, pages
+        ),
+    )
     services.add(IssuedNotes, IssuedNotes(work, notes, press, pages))
     services.add(NotePromises, NotePromises(work, notes, collections, services[AuditLog], clock))
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))

@@ -260,6 +260,20 @@ class OwnInvoiceRepository(Repository):
         )
         return list(found)
 
+    async def payments(
+        self, organization_id: OrganizationId, invoice_id: UUID
+    ) -> list[InvoicePayment]:
+        """What came in for an invoice, oldest first."""
+        found = await self.session.scalars(
+            select(InvoicePayment)
+            .where(
+                InvoicePayment.organization_id == organization_id,
+                InvoicePayment.invoice_id == invoice_id,
+            )
+            .order_by(InvoicePayment.received_at, InvoicePayment.id)
+        )
+        return list(found)
+
     async def paid_by(self, organization_id: OrganizationId, invoice_id: UUID, method: str) -> int:
         """How much of what was paid on an invoice came this way."""
         found = await self.session.scalar(
