@@ -21,6 +21,7 @@ from app.payments.router import router as payments
 from app.pricing import router as pricing
 from app.reconciliation.router import router as reconciliation
 from app.recovery import router as recovery
+from app.statements import router as statements
 from app.subscriptions import hot as subscriptions_hot
 from app.subscriptions import operators as subscriptions_operators
 from app.subscriptions import router as subscriptions
@@ -60,6 +61,8 @@ FEATURE_ROUTERS: tuple[APIRouter, ...] = (
     discounts.router,
     discounts.operators,
     invoices,
+    statements.router,
+    statements.operators,
     metered.router,
     metered.operators,
     payments,

@@ -51,6 +51,7 @@ from app.pricing import wiring as pricing
 from app.reconciliation import wiring as reconciliation
 from app.recovery import wiring as recovery
 from app.sinks import wiring as sinks
+from app.statements import wiring as statements
 from app.subscriptions import wiring as subscriptions
 from app.usage import wiring as usage
 from app.users import wiring as users
@@ -112,6 +113,7 @@ FEATURES: tuple[Register, ...] = (
     invoices.register,
     insights.register,
     payments.register,
+    statements.register,
     recovery.register,
     metered.register,
     webhooks.register,

@@ -33,8 +33,8 @@ def render_csv(document: InvoiceDocument) -> str:
         period = line.period
         writer.writerow(
             [
-                _text(document.number),
-                _text(line.description),
+                safe(document.number),
+                safe(line.description),
                 period.start.isoformat() if period else "",
                 period.end.isoformat() if period else "",
                 f"{line.quantity:f}" if line.quantity is not None else "",
@@ -46,5 +46,6 @@ def render_csv(document: InvoiceDocument) -> str:
     return out.getvalue()
 
 
-def _text(value: str) -> str:
+def safe(value: str) -> str:
+    """The text so that no spreadsheet runs it."""
     return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
