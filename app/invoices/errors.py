@@ -1,6 +1,6 @@
 """What `invoices` refuses."""
 
-from app.kernel.errors import Conflict, Malformed, NotFound
+from app.kernel.errors import Conflict, Malformed, NotFound, Unavailable
 
 
 class InvoiceNotFound(NotFound):
@@ -20,6 +20,18 @@ class NoRefundPromised(Conflict):
 
     code = "no_refund_waits"
     shown = ("refund",)
+
+
+class ExportsBusy(Unavailable):
+    """Other exports are running; this one can begin when they are done."""
+
+    code = "exports_busy"
+
+
+class PeriodBackwards(Malformed):
+    """The period ends before it begins."""
+
+    code = "period_is_backwards"
 
 
 class WindowIssued(Conflict):

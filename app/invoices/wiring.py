@@ -37,6 +37,7 @@ from app.invoices.service.composing import Composer
 from app.invoices.service.correcting import CreditNotes
 from app.invoices.service.desk import InvoiceDesk
 from app.invoices.service.details import BillingDetailsService
+from app.invoices.service.exporting import InvoiceExports
 from app.invoices.service.issuing import Dates, InvoiceIssuing
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.notes import IssuedNotes, NotePromises
@@ -75,6 +76,7 @@ def register(services: Services) -> None:
     )
     aftermath = Aftermath(work, notes, collections, payments)
     services.add(InvoiceService, InvoiceService(work, invoices, aftermath, press, pages))
+    services.add(InvoiceExports, InvoiceExports(work, invoices, aftermath, press, pages))
     services.add(
         Receipts,
         Receipts(

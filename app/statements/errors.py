@@ -3,12 +3,6 @@
 from app.kernel.errors import Malformed
 
 
-class StatementBackwards(Malformed):
-    """The period ends before it begins."""
-
-    code = "period_is_backwards"
-
-
 class StatementTooLong(Malformed):
     """More than {most} lines; take a shorter period."""
 

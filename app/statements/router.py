@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from app.infra.http.principal import CurrentOperator, needs
 from app.infra.http.provide import provide
-from app.infra.http.schemas import aware, prefixed_id
+from app.infra.http.schemas import DayOrInstantIn, prefixed_id
 from app.invoices.html import Pages
 from app.invoices.router.files import a_file, a_page
 from app.kernel.ids import OrganizationId
@@ -23,25 +21,12 @@ from app.statements.service import Statements
 router = APIRouter(prefix="/billing/statement", tags=["invoices"])
 operators = APIRouter(prefix="/admin/organizations", tags=["admin"])
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def _start_of_day(value: object) -> object:
-    return f"{value}T00:00:00Z" if isinstance(value, str) and _DAY.fullmatch(value) else value
-
-
-Moment = Annotated[
-    datetime,
-    BeforeValidator(_start_of_day),
-    AfterValidator(aware),
-    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
-]
-"""A day, which is its beginning in UTC, or an instant."""
-
 From = Annotated[
-    Moment | None, Query(alias="from", description="The first of the month without it.")
+    DayOrInstantIn | None, Query(alias="from", description="The first of the month without it.")
 ]
-To = Annotated[Moment | None, Query(alias="to", description="Not included; now without it.")]
+To = Annotated[
+    DayOrInstantIn | None, Query(alias="to", description="Not included; now without it.")
+]
 Form = Annotated[Literal["json", "pdf", "html", "csv"], Query(alias="format")]
 Book = Annotated[Statements, provide(Statements)]
 Look = Annotated[Pages, provide(Pages)]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party
+from app.invoices.errors import PeriodBackwards
 from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.service.details import BillingDetailsService
@@ -14,7 +15,7 @@ from app.kernel.ids import OrganizationId
 from app.kernel.periods import Period
 from app.organizations.service import OrganizationService
 from app.statements.domain import Statement, statement_of
-from app.statements.errors import StatementBackwards, StatementTooLong
+from app.statements.errors import StatementTooLong
 from app.statements.printing import paper_of
 from app.statements.queries import StatementQueries
 
@@ -48,12 +49,12 @@ class Statements:
     def period(self, start: datetime | None, end: datetime | None) -> Period:
         """`[start, end)`; by default from the first of the month until now.
 
-        Raises `StatementBackwards`.
+        Raises `PeriodBackwards`.
         """
         end = end or self._clock.now()
         start = start or datetime(end.year, end.month, 1, tzinfo=UTC)
         if end <= start:
-            raise StatementBackwards(reason="the period ends before it begins")
+            raise PeriodBackwards(reason="the period ends before it begins")
         return Period(start, end)
 
     async def get(self, organization_id: OrganizationId, period: Period) -> Statement:

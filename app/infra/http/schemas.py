@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -99,6 +100,21 @@ def aware(value: datetime) -> datetime:
 
 InstantIn = Annotated[datetime, AfterValidator(aware)]
 """An instant in a request: any RFC 3339 zone, kept in UTC."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _start_of_day(value: object) -> object:
+    return f"{value}T00:00:00Z" if isinstance(value, str) and _DAY.fullmatch(value) else value
+
+
+DayOrInstantIn = Annotated[
+    datetime,
+    BeforeValidator(_start_of_day),
+    AfterValidator(aware),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
+"""A day, which is its beginning in UTC, or an instant."""
 
 DecimalString = Annotated[
     Decimal,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
@@ -16,6 +16,7 @@ from app.invoices.errors import InvoiceNotFound
 from app.invoices.models import Invoice, InvoiceLine, OwnInvoice
 from app.kernel.ids import OrganizationId
 from app.kernel.pages import Page, PageRequest
+from app.kernel.periods import Period
 
 
 class InvoiceRepository(Repository):
@@ -95,6 +96,26 @@ class InvoiceRepository(Repository):
         lines = await self._lines(organization_id, ids)
         own = await self._own(organization_id, ids)
         return page.map(lambda row: row.to_domain(lines[row.id], own.get(row.id)))
+
+    async def following(
+        self, organization_id: OrganizationId, period: Period, after: UUID | None, limit: int
+    ) -> list[domain.Invoice]:
+        """Invoices issued in *period* that come after one, oldest first."""
+        issued = func.coalesce(Invoice.issued_at, Invoice.created_at)
+        query = select(Invoice).where(
+            Invoice.organization_id == organization_id,
+            Invoice.number.is_not(None),
+            Invoice.status != InvoiceStatus.DRAFT.value,
+            issued >= period.start,
+            issued < period.end,
+        )
+        if after is not None:
+            query = query.where(Invoice.id > after)
+        found = (await self.session.scalars(query.order_by(Invoice.id).limit(limit))).all()
+        ids = [row.id for row in found]
+        lines = await self._lines(organization_id, ids)
+        own = await self._own(organization_id, ids)
+        return [row.to_domain(lines[row.id], own.get(row.id)) for row in found]
 
     async def _own(
         self, organization_id: OrganizationId, invoice_ids: Sequence[UUID]

@@ -2,11 +2,21 @@
 
 from fastapi import APIRouter
 
-from app.invoices.router import details, documents, notes, operators, proofs, receipts, upcoming
+from app.invoices.router import (
+    details,
+    documents,
+    export,
+    notes,
+    operators,
+    proofs,
+    receipts,
+    upcoming,
+)
 
 router = APIRouter()
 router.include_router(details.router)
 router.include_router(upcoming.router)  # before documents: `upcoming` is not an id
+router.include_router(export.router)  # likewise `export`
 router.include_router(documents.router)
 router.include_router(proofs.router)
 router.include_router(receipts.router)
