@@ -5,6 +5,8 @@ Each takes `:organization_id`, null for all. Stripe's own arithmetic is not chec
 
 from __future__ import annotations
 
+from app.kernel.money import DIGITS
+
 _ONLY = "(cast(:organization_id as uuid) is null or i.organization_id = :organization_id)"
 _OWN = f"i.origin = 'own' and {_ONLY}"
 _ISSUED = f"{_OWN} and i.status in ('open', 'paid', 'uncollectible')"
@@ -16,6 +18,15 @@ _NOTES = """left join lateral (
             from credit_notes n
             where n.organization_id = i.organization_id and n.invoice_id = i.id
         ) as n on true"""
+
+# Minor units in a major one.
+_MINOR = " ".join(
+    [
+        "case i.currency",
+        *(f"when '{code}' then {10**digits}" for code, digits in sorted(DIGITS.items())),
+        "else 100 end",
+    ]
+)
 
 
 def _gapless(series: str, numbers: str, counters: str) -> str:
@@ -158,5 +169,66 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         f"""
         select i.organization_id, i.id, i.origin, i.amount_remaining from invoices i
         where {_ONLY} and i.status = 'paid' and i.amount_remaining <> 0""",
+    ),
+    "invoices.lines_are_rounded_once": (
+        "The amount of a line of ours is its exact amount, rounded half away from zero.",
+        f"""
+        select i.organization_id, i.id, l.position, l.exact_amount, l.amount
+        from invoices i
+        join invoice_lines l on l.organization_id = i.organization_id and l.invoice_id = i.id
+        where {_OWN} and l.exact_amount is not null
+            and l.amount <> round(l.exact_amount * ({_MINOR}))""",
+    ),
+    "invoices.a_billed_window_is_remembered": (
+        "The window of an issued invoice is kept with its terms, so that late usage is found.",
+        f"""
+        select i.organization_id, i.id, i.period_start from invoices i
+        where {_ISSUED} and i.billing_reason = 'usage' and not exists (
+            select from billed_windows w
+            where w.organization_id = i.organization_id and w.window_start = i.period_start
+        )""",
+    ),
+    "invoices.no_line_is_taken_back_twice": (
+        "Credit notes take back of a line at most what it asked for, its discount and tax too.",
+        f"""
+        select i.organization_id, i.invoice_id, i.position, i.amount, n.amount as taken
+        from invoice_lines i
+        join (
+            select organization_id, line_id, sum(amount) as amount, sum(net) as net,
+                sum(tax) as tax
+            from credit_note_lines group by 1, 2
+        ) as n on n.organization_id = i.organization_id and n.line_id = i.id
+        where {_ONLY} and (
+            n.amount > i.amount or n.net > i.amount - i.discount or n.tax > i.tax
+        )""",
+    ),
+    "invoices.proofs_are_as_they_were": (
+        "A proof hashes to its hash, and names the one before it in what was hashed.",
+        f"""
+        select i.organization_id, i.id, i.year, i.place from invoice_proofs i
+        where {_ONLY} and (
+            i.hash <> encode(sha256(convert_to(i.document, 'UTF8')), 'hex')
+            or position(i.previous_hash in i.document) = 0
+        )""",
+    ),
+    "invoices.proofs_are_one_chain": (
+        "Each proof names the one before it in its series, and the counter names the last.",
+        f"""
+        select i.year, i.place, i.previous_hash, i.expected from (
+            select organization_id, year, place, previous_hash,
+                case when lag(place) over series = place - 1 then lag(hash) over series
+                end as expected
+            from invoice_proofs
+            window series as (partition by seller, year order by place)
+        ) as i
+        where {_ONLY} and i.previous_hash is distinct from i.expected
+        union all
+        select c.year, c.last_number, c.last_hash, p.hash
+        from invoice_number_counters c
+        left join lateral (
+            select hash from invoice_proofs
+            where seller = c.seller and year = c.year order by place desc limit 1
+        ) as p on true
+        where {_IN_TOTAL} and c.last_hash is distinct from p.hash""",
     ),
 }

@@ -8,8 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Self
 
-# ISO 4217 minor digits where they are not two.
-_DIGITS = {
+DIGITS = {
     **dict.fromkeys(
         [
             "bif",
@@ -34,6 +33,7 @@ _DIGITS = {
     ),
     **dict.fromkeys(["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"], 3),
 }
+"""ISO 4217 minor digits where they are not two."""
 
 
 # A quotient of 60 digits must not be rounded on its way to being rounded.
@@ -54,7 +54,7 @@ class Currency(str):
     @property
     def digits(self) -> int:
         """How many decimal places the minor unit stands for: usd 2, jpy 0, kwd 3."""
-        return _DIGITS.get(str(self), 2)
+        return DIGITS.get(str(self), 2)
 
 
 USD = Currency("usd")

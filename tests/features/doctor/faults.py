@@ -169,6 +169,17 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "invoices.a_paid_one_owes_nothing": (
         "update invoices set amount_remaining = 5 where status = 'paid'",
     ),
+    "invoices.lines_are_rounded_once": (
+        "update invoice_lines set exact_amount = exact_amount + 0.006",
+    ),
+    "invoices.a_billed_window_is_remembered": ("delete from billed_windows",),
+    "invoices.no_line_is_taken_back_twice": (
+        "update credit_note_lines set amount = amount * 100000",
+    ),
+    "invoices.proofs_are_as_they_were": ("update invoice_proofs set document = document || ' '",),
+    "invoices.proofs_are_one_chain": (
+        "update invoice_proofs set previous_hash = hash where place = 2",
+    ),
     "webhooks.nothing_is_dead": ("update stripe_events set state = 'dead', handled_at = null",),
     "webhooks.nothing_waits_for_long": (
         (
