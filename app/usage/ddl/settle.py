@@ -62,10 +62,12 @@ begin
             cross join lateral (
                 values ('organization', ''), ('workspace', t.workspace), ('user', t.user_id),
                     ('api_key', t.api_key_id::text), ('debate', t.debate_id), ('model', t.model),
-                    ('model', t.provider || '/' || t.model), ('credit', '')
+                    ('model', t.provider || '/' || t.model)
             ) as k (scope, subject)
-            join spend_limits l on l.organization_id = t.o and l.scope = k.scope
-                and l.subject = k.subject
+            join spend_limits l on l.organization_id = t.o and l.subject = k.subject
+                and l.scope = any (case k.scope
+                    when 'organization' then array['organization', 'credit'] else array[k.scope]
+                end)
             where l.is_active and t.at >= l.counts_from
                 and (l.counts_in is null or t.at <@ l.counts_in)
         ) as w;

@@ -87,14 +87,20 @@ begin
         cross join lateral (
             values ('organization', ''), ('workspace', t.workspace), ('user', t.user_id),
                 ('api_key', t.api_key_id::text), ('debate', t.debate_id), ('model', t.model),
-                ('model', t.provider || '/' || t.model), ('credit', '')
+                ('model', t.provider || '/' || t.model)
         ) as k (scope, subject)
         where k.subject is not null
     ),
     limits as materialized (
-        select l.organization_id, l.id, l.scope, l.subject, l.period, l.counts_from, l.counts_in
-        from (select distinct o, scope, subject from named) as w
-        join spend_limits l on l.organization_id = w.o and l.scope = w.scope
+        -- What meets a limit of the organization meets its credit.
+        select l.organization_id, l.id, w.scope, l.subject, l.period, l.counts_from, l.counts_in
+        from (
+            select distinct on (o, scope, subject) o, scope, subject, case scope
+                when 'organization' then array['organization', 'credit'] else array[scope]
+            end as scopes
+            from named
+        ) as w
+        join spend_limits l on l.organization_id = w.o and l.scope = any (w.scopes)
             and l.subject = w.subject
         where l.is_active
     )

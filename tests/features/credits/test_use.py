@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import URL, text
@@ -206,6 +207,30 @@ async def test_enforced_events_stop_at_the_cent_and_others_are_owed(service: Ser
     await agrees(service, owner)
 
 
+async def test_it_takes_no_more_statements_than_without(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fetchrow = asyncpg.Connection.fetchrow
+
+    async def note(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> Any:
+        asked.append(query.partition("(")[0].rpartition(" ")[2])
+        return await fetchrow(connection, query, *given, **how)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchrow", note)
+
+    async def statements(owner: Owner) -> list[str]:
+        await reserve(owner, estimated_cost_usd="0.01")  # the first reads the plan
+        asked.clear()
+        kept = await held(owner, estimated_cost_usd="0.01")
+        await commit(owner, kept, id="c", type="tokens", tokens_in=1)
+        return list(asked)
+
+    other = await statements(await an_owner(service, "enterprise"))
+    prepaid = await statements(await a_prepaid(service, 100))
+    assert prepaid == other == ["usage_reserve", "usage_settle_lock"]
+
+
 async def test_budgets_and_the_plan_say_no_before_credit_does(service: Service) -> None:
     owner = await a_prepaid(service, 5)
     limited = await an_owner(service)  # a free plan has ten debates
@@ -272,6 +297,29 @@ async def test_without_the_lock_credit_is_spent_twice(service: Service) -> None:
     assert taken.amount_deducted == 500
     seen = await limit(service, owner)
     assert seen["posted"] + seen["held"] > seen["hard_usd"]
+
+
+class Unheard(PrepaidUse):
+    """Never learns that a balance has changed."""
+
+    async def bound(self, organization_id: OrganizationId, account_id: UUID, bound: Bound) -> None:
+        return None
+
+
+async def test_without_the_step_what_was_taken_can_be_held(service: Service) -> None:
+    owner = await a_prepaid(service, 500)
+    loose = CreditLedger(
+        service.work,
+        CreditRepository(service.work),
+        Unheard(service.work, PrepaidRepository(service.work)),
+        service.services[AuditLog],
+        service.clock,
+    )
+    taken = await loose.deduct(owner.organization_id, Money(500), actor="system")
+    assert taken.amount_deducted == 500
+    assert (await reserve(owner, estimated_cost_usd="5")).status_code == 201
+    assert await broken(service, owner.organization_id) == ["credits.use_goes_as_far_as_credit"]
+    await settle(service, owner)  # the worker's database is shared
 
 
 async def test_use_from_before_the_end_of_credit_is_taken_from_it(service: Service) -> None:
