@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
 
 def _chosen(patterns: Sequence[str] | None, with_large: bool) -> list[Case]:
     if patterns is None:
-        return [case for case in CASES if with_large or case.stage not in _LARGE]
+        return [case for case in CASES if with_large or not (case.is_large or case.stage in _LARGE)]
     found = [case for case in CASES if any(fnmatch.fnmatch(case.name, p) for p in patterns)]
     if not found:
         raise SystemExit(f"no case is called {' or '.join(patterns)}; --list names them")
@@ -64,7 +64,7 @@ async def _measure(
             if not here.keeps_rows:
                 await here.clear()
         for case in cases:
-            if case.stage in bench.stages:
+            if case.stage in bench.stages and (case.times is None or run < case.times):
                 sample = await _measure_once(bench, case, run)
                 if sample is not None:
                     found[case.name].append(sample)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.discounts.domain import Channel, RedemptionState
@@ -15,6 +15,21 @@ from app.discounts.models import DiscountedInvoice, PromoCode, PromoRedemption
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
 from app.kernel.pages import Page, PageRequest
+
+# Made once: making it costs more than asking, and every invoice asks.
+_TO_TAKE_OFF = (
+    select(PromoRedemption)
+    .where(
+        PromoRedemption.organization_id == bindparam("organization_id"),
+        PromoRedemption.channel == Channel.INVOICE.value,
+        PromoRedemption.state == RedemptionState.ACTIVE.value,
+        or_(
+            PromoRedemption.periods.is_(None),
+            PromoRedemption.periods_used < PromoRedemption.periods,
+        ),
+    )
+    .order_by(PromoRedemption.id)
+)
 
 
 def key_of(code: str) -> str:
@@ -141,19 +156,7 @@ class RedemptionRepository(Repository):
 
     async def list_to_take_off(self, organization_id: OrganizationId) -> list[PromoRedemption]:
         """Uses that still take something off our own invoices, the oldest first."""
-        rows = await self.session.scalars(
-            select(PromoRedemption)
-            .where(
-                PromoRedemption.organization_id == organization_id,
-                PromoRedemption.channel == Channel.INVOICE.value,
-                PromoRedemption.state == RedemptionState.ACTIVE.value,
-                or_(
-                    PromoRedemption.periods.is_(None),
-                    PromoRedemption.periods_used < PromoRedemption.periods,
-                ),
-            )
-            .order_by(PromoRedemption.id)
-        )
+        rows = await self.session.scalars(_TO_TAKE_OFF, {"organization_id": organization_id})
         return list(rows)
 
     async def take_off(

@@ -13,7 +13,7 @@ from app.kernel.ids import OrganizationId
 
 async def close_windows(payload: Payload, services: Services) -> None:
     """Draft what has ended; issue what has waited out its grace."""
-    await services[InvoiceRun].close()
+    await services[InvoiceRun].close(anywhere=True)
 
 
 async def collect(payload: Payload, services: Services) -> None:

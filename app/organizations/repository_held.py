@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, or_, select, text
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
@@ -15,6 +15,11 @@ from app.kernel.periods import Period
 from app.organizations.domain import Held, HeldWindow
 from app.organizations.errors import OrganizationNotFound
 from app.organizations.models import Organization, QuotaWindow
+
+_ANYONE = text("""
+select id from organizations
+offset floor(random() * (select count(*) from organizations)) limit 1
+""")
 
 
 class HeldRepository(Repository):
@@ -43,6 +48,11 @@ class HeldRepository(Repository):
         rows = (await self.session.scalars(query.order_by(Organization.id).limit(limit))).all()
         past = await self._past_for_platform([row.id for row in rows])
         return [Held(row.to_domain(), tuple(past[row.id])) for row in rows]
+
+    async def anyone_for_platform(self) -> UUID | None:
+        """One organization out of all, by chance; none where there are none."""
+        found: UUID | None = await self.session.scalar(_ANYONE)
+        return found
 
     async def _past_for_platform(self, ids: Sequence[UUID]) -> dict[UUID, list[HeldWindow]]:
         found: dict[UUID, list[HeldWindow]] = defaultdict(list)

@@ -2,97 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import perf_counter
-from uuid import UUID
+from statistics import median
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.catalog.service import CatalogService
+from app.doctor.domain import CheckState, Report
+from app.doctor.queries import DoctorQueries
+from app.doctor.service import Doctor
+from app.infra.db.migrate import upgrade
+from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.settings import Settings
-from app.invoices.service.running import InvoiceRun
 from app.kernel.clock import ManualClock
 from app.wiring import build_services
 from benchmarks.bench import Bench, measured, with_facts
-from benchmarks.measured import Case, Failed, Sample
+from benchmarks.measured import Case, Failed, Measure, Sample
+from benchmarks.months import EVENTS, plant
+from benchmarks.postgres import Database
 from benchmarks.stage import Stage
 
-ORGANIZATIONS = 2_000
-EVENTS = 20
-MONTH = datetime(2026, 1, 1, tzinfo=UTC)
-"""A month of its own: nobody else's events lie in it."""
+USUAL, MANY = 2_000, 100_000
+AFTER = datetime(2026, 2, 1, 1, tzinfo=UTC)
+_SECONDS_A_CHECK = 600
+_AT_AN_END = 200
+"""Organizations at the beginning, in the middle and at the end whose statements are compared."""
 
-_PLANT = f"""
-insert into organizations (
-    id, name, slug, plan, catalog_version, limits, features, is_suspended, is_disputed, created_at
-)
-select gen_random_uuid(), 'Closing', 'closing-{{run}}-' || n, 'enterprise_plus',
-    (select id from catalog_versions order by created_at limit 1), '{{{{}}}}', '[]', false, false,
-    '2025-12-01'
-from generate_series(1, {{count}}) as n;
-insert into usage_events (
-    organization_id, id, occurred_at, event_key, event_type, quantity, provider, model, tokens_in,
-    tokens_out, cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, window_start,
-    counted, created_at
-)
-select o.id, uuid_at.id, at, 'e' || n, 'tokens', 1, 'anthropic', 'claude-sonnet-4', 1000, 100, 0,
-    0, 0, 0.0045, '2026-01-01', '{{{{}}}}', at
-from organizations o
-cross join generate_series(1, {EVENTS}) as n
-cross join lateral (select timestamptz '2026-01-02' + n * interval '1 day' as at) as t
-cross join lateral (
-    select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7'
-        || substr(md5(o.id::text || n), 1, 3) || '8' || substr(md5(n || o.id::text), 1, 15))::uuid
-        as id
-) as uuid_at
-where o.slug like 'closing-{{run}}-%';
-analyze usage_events;
+_FOUND = """
+select count(*) as invoices, count(distinct organization_id) as organizations,
+    count(distinct number) as numbers, max(number) as last_number,
+    count(*) filter (where status <> 'open') as others, sum(subtotal) as subtotal,
+    (select count(*) from invoice_proofs) as proofs
+from invoices
 """
 
 
-def _services_on(here: Stage) -> tuple[InvoiceRun, AsyncEngine]:
-    settings = Settings.model_validate({**here.environment, "ARAGORA_INVOICE_GRACE_HOURS": "0"})
-    services = build_services(settings, clock=ManualClock(datetime(2026, 2, 1, 1, tzinfo=UTC)))
-    return services[InvoiceRun], services[AsyncEngine]
+@dataclass(frozen=True)
+class _Month:
+    """A database with nothing but organizations that wait to be billed."""
+
+    database: Database
+    environment: dict[str, str]
 
 
-async def close(bench: Bench, run: int) -> Sample:
-    """One runner, in this process; latencies and statements are per organization."""
-    here = bench.fast
-    count = bench.count(ORGANIZATIONS, least=50)
-    await here.database.execute(*_PLANT.format(run=run, count=count).split(";\n")[:-1])
-    runner, engine = _services_on(here)
-    latencies: list[float] = []
-
-    async def work() -> tuple[float, Sequence[float]]:
-        begun = last = perf_counter()
-
-        def tell(_: UUID) -> None:
-            nonlocal last
-            now = perf_counter()
-            latencies.append(now - last)
-            last = now
-
-        report = await runner.close(tell=tell)
-        if report.issued != count or report.failed:
-            raise Failed(f"{report.issued} invoices of {count}, {report.failed} failed")
-        return perf_counter() - begun, latencies
-
+@asynccontextmanager
+async def _month(here: Stage, count: int) -> AsyncIterator[_Month]:
+    name = f"closing_{count}"
+    await here.database.execute(
+        f"drop database if exists {name} with (force)", f"create database {name}"
+    )
+    url = here.database.url.set(database=name)
+    database = Database(url, here.database.postmaster, here.database.version)
+    environment = {
+        **here.environment,
+        "DATABASE_URL": url.render_as_string(hide_password=False),
+        "ARAGORA_INVOICE_GRACE_HOURS": "0",
+    }
     try:
-        sample = await measured(here, [], work, units=count)
+        await upgrade(url)
+        await database.execute("create extension pg_stat_statements")
+        services = build_services(Settings.model_validate(environment))
+        await services[CatalogService].store_active()
+        await services[AsyncEngine].dispose()
+        started = time.monotonic()
+        await plant(database, count)
+        print(f"planted {count:,} months in {time.monotonic() - started:.0f} s", flush=True)
+        yield _Month(database, environment)
     finally:
-        await engine.dispose()
-        await here.database.execute(
-            f"delete from organizations where slug like 'closing-{run}-%'",
+        await here.database.execute(f"drop database if exists {name} with (force)")
+
+
+class _Runner:
+    """A process that closes windows when it is told to."""
+
+    def __init__(self, month: _Month) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.closing_runner", AFTER.isoformat()],
+            env={**os.environ, **month.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-    return with_facts(sample, organizations=float(count))
+        self.issued = 0
+        self.seconds: list[float] = []
+        self.statements: list[int] = []
+        if self._hear() != "ready":
+            self.stop()
+            raise Failed("the runner did not start")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def run(self) -> None:
+        self._go_on()
+        answer = json.loads(await asyncio.to_thread(self._hear))
+        if answer["failed"]:
+            raise Failed(f"{answer['failed']} organizations could not be billed")
+        self.issued = answer["issued"]
+        self.seconds, self.statements = answer["seconds"], answer["statements"]
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _go_on(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+async def _examined(month: _Month) -> Report:
+    """What the doctor says of all of it, with as much time as it takes."""
+    services = build_services(Settings.model_validate(month.environment), clock=ManualClock(AFTER))
+    work = services[UnitOfWork]
+    doctor = Doctor(work, DoctorQueries(work), ManualClock(AFTER), seconds_a_check=_SECONDS_A_CHECK)
+    try:
+        return await doctor.examine()
+    finally:
+        await services[AsyncEngine].dispose()
+
+
+async def _check(month: _Month, count: int) -> dict[str, float]:
+    connection = await month.database.connect()
+    try:
+        row = await connection.fetchrow(_FOUND, timeout=600)
+        metered = await connection.fetchval(
+            "select count(*) from invoice_lines where kind = 'usage'", timeout=600
+        )
+    finally:
+        await connection.close()
+    found = dict(row or {})
+    last = f"INV-2026-{count:06}"
+    wanted = dict.fromkeys(("invoices", "organizations", "numbers", "proofs"), count)
+    if {name: found[name] for name in wanted} != wanted or found["last_number"] != last:
+        raise Failed(f"{found} where {count} invoices up to {last} were expected")
+    if found["others"] or metered != count:
+        raise Failed(f"{found['others']} are not open, {metered} of {count} have a line for usage")
+    report = await _examined(month)
+    ill = [one for one in report.findings if one.state is not CheckState.OK]
+    if ill:
+        raise Failed("; ".join(f"{one.check.name}: {one.violations}" for one in ill))
+    slowest = max(report.findings, key=lambda one: one.seconds)
+    seconds = sum(one.seconds for one in report.findings)
+    print(
+        f"the doctor is content after {seconds:.1f} s, of which {slowest.seconds:.1f} s for"
+        f" {slowest.check.name}",
+        flush=True,
+    )
+    return {"doctor_seconds": seconds, "slowest_check_seconds": slowest.seconds}
+
+
+def _compared(statements: Sequence[int]) -> dict[str, float]:
+    """Statements an organization at the beginning, in the middle and at the end of a run; what
+    another runner has billed costs none."""
+    statements = [count for count in statements if count]
+    size = min(_AT_AN_END, len(statements))
+    middle = (len(statements) - size) // 2
+    parts = {
+        "first": statements[:size],
+        "middle": statements[middle : middle + size],
+        "last": statements[-size:],
+    }
+    found = {f"statements_{name}": float(median(part)) for name, part in parts.items()}
+    if len(set(found.values())) != 1:
+        raise Failed(f"statements are not constant: {found}")
+    return found
+
+
+def closing(usual: int, runners: int) -> Measure:
+    """Latencies and statements are per organization."""
+
+    async def measure(bench: Bench, run: int) -> Sample:
+        here = bench.fast
+        count = bench.count(usual, least=50)
+        async with _month(here, count) as month:
+            started = [_Runner(month) for _ in range(runners)]
+
+            async def work() -> tuple[float, Sequence[float]]:
+                begun = time.perf_counter()
+                await asyncio.gather(*(each.run() for each in started))
+                return time.perf_counter() - begun, [
+                    seconds for each in started for seconds in each.seconds
+                ]
+
+            try:
+                sample = await measured(here, [each.pid for each in started], work, units=count)
+            finally:
+                for each in started:
+                    each.stop()
+            issued = sum(each.issued for each in started)
+            if issued != count:
+                raise Failed(f"{issued} invoices issued of {count}")
+            facts = {**_compared(started[0].statements), **await _check(month, count)}
+        print("  ".join(f"{name} {value:g}" for name, value in facts.items()), flush=True)
+        return with_facts(sample, organizations=float(count), runners=float(runners), **facts)
+
+    return measure
 
 
 CASES = (
     Case(
         "close-month",
         f"closing a month: organizations with {EVENTS} events each, issued (per organization)",
-        close,
+        closing(USUAL, 1),
         times=1,
+    ),
+    Case(
+        "close-many",
+        f"the same for {MANY:,} organizations, by two runners",
+        closing(MANY, 2),
+        times=1,
+        is_large=True,
     ),
 )

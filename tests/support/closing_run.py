@@ -34,7 +34,7 @@ async def main() -> None:
     try:
         say("ready")
         sys.stdin.readline()
-        await services[InvoiceRun].close(tell=say)
+        await services[InvoiceRun].close(tell=say, anywhere=True)
         say("done")
     finally:
         await services[AsyncEngine].dispose()

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.db.repository import Repository
 from app.invoices.models import BillingDetails
 from app.kernel.ids import OrganizationId
 
+# Made once: making it costs more than asking, and the run asks for every organization.
+_DETAILS = (
+    select(BillingDetails)
+    .where(BillingDetails.organization_id == bindparam("organization_id"))
+    .execution_options(populate_existing=True)
+)
+
 
 class DetailsRepository(Repository):
     """One row for each organization that said something."""
 
     async def find(self, organization_id: OrganizationId) -> BillingDetails | None:
-        found = await self.session.scalars(
-            select(BillingDetails)
-            .where(BillingDetails.organization_id == organization_id)
-            .execution_options(populate_existing=True)
-        )
+        found = await self.session.scalars(_DETAILS, {"organization_id": organization_id})
         return found.one_or_none()
 
     async def put(self, organization_id: OrganizationId, details: BillingDetails) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import bindparam, func, select, text, update
 
 from app.infra.db.repository import Repository
 from app.invoices.domain import InvoiceOrigin, InvoiceStatus
@@ -25,6 +25,17 @@ from app.kernel.ids import OrganizationId
 
 USAGE = "usage"
 """The billing reason of an invoice that closes a window."""
+
+# Made once: making it costs more than asking, and the run asks for every organization.
+_BILLED_SINCE = (
+    select(BilledWindow)
+    .where(
+        BilledWindow.organization_id == bindparam("organization_id"),
+        BilledWindow.window_end > bindparam("since"),
+    )
+    .order_by(BilledWindow.window_start)
+    .execution_options(populate_existing=True)
+)
 
 _BILLED = text("""
 select l.window_start, l.key, min(l.description) as description,
@@ -191,10 +202,7 @@ class OwnInvoiceRepository(Repository):
     async def windows(self, organization_id: OrganizationId, since: datetime) -> list[BilledWindow]:
         """Billed windows that ended after *since*, oldest first."""
         found = await self.session.scalars(
-            select(BilledWindow)
-            .where(BilledWindow.organization_id == organization_id, BilledWindow.window_end > since)
-            .order_by(BilledWindow.window_start)
-            .execution_options(populate_existing=True)
+            _BILLED_SINCE, {"organization_id": organization_id, "since": since}
         )
         return list(found)
 

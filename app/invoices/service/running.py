@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -58,20 +58,19 @@ class InvoiceRun:
         self._clock = clock
         self._dates = dates
 
-    async def close(self, *, tell: Callable[[UUID], None] = _nobody) -> RunReport:
+    async def close(
+        self, *, tell: Callable[[UUID], None] = _nobody, anywhere: bool = False
+    ) -> RunReport:
         """Draft what has ended, issue what has waited out its grace; *tell* of each organization.
 
         A window whose usage waits for a price waits with it. What else goes wrong with one
-        organization is logged and holds up no other.
+        organization is logged and holds up no other. Beginning *anywhere*, runs that go on at the
+        same time share the work: each finds done what another has been through.
         """
         report = RunReport()
         since = self._clock.now() - LOOKS_BACK
-        after: UUID | None = None
-        while True:
-            page = await self._held.page(self._terms.plans(), since, after, _PAGE)
-            if not page:
-                break
-            after = page[-1].organization.id
+        start = await self._held.anyone() if anywhere else None
+        async for page in self._pages(since, start):
             ids = [held.organization.id for held in page]
             async with self._work.begin_platform():
                 coverage = await self._coverage.of(ids)
@@ -95,6 +94,21 @@ class InvoiceRun:
                 failed=report.failed,
             )
         return report
+
+    async def _pages(self, since: datetime, start: UUID | None) -> AsyncIterator[list[Held]]:
+        """Those after *start* up to the last, then from the first to *start*."""
+        after, is_around = start, start is None
+        while True:
+            page = await self._held.page(self._terms.plans(), since, after, _PAGE)
+            if is_around and start is not None:
+                page = [held for held in page if held.organization.id <= start]
+            if page:
+                after = page[-1].organization.id
+                yield page
+            elif is_around:
+                return
+            else:
+                after, is_around = None, True
 
     async def _guarded(
         self,

@@ -30,3 +30,8 @@ class HeldPlans:
         """Organizations that hold one of *plans* or held one until after *since*, by id."""
         async with self._work.begin_platform():
             return await self._held.page_for_platform(plans, since, after, limit)
+
+    async def anyone(self) -> UUID | None:
+        """One organization out of all, by chance; none where there are none."""
+        async with self._work.begin_platform():
+            return await self._held.anyone_for_platform()

@@ -14,7 +14,7 @@ from app.kernel.clock import ManualClock
 from tests.conftest import START
 from tests.factories.billing import spend, use
 from tests.factories.people import an_owner
-from tests.support.service import running
+from tests.support.service import Service, running
 
 AFTER_NOVEMBER = datetime.fromisoformat("2026-12-02T10:00:00+00:00")
 
@@ -57,3 +57,14 @@ async def test_statements_for_each_organization_are_constant(
         assert (again.issued, again.drafted) == (0, 0)
         assert counts[1:] == [0] * (len(owners) - 1), "what is closed costs nothing"
         event.remove(engine, "before_cursor_execute", count)
+        await _begun_anywhere_it_comes_by_everybody_once(service)
+
+
+async def _begun_anywhere_it_comes_by_everybody_once(service: Service) -> None:
+    run, in_order = service.services[InvoiceRun], list[UUID]()
+    await run.close(tell=in_order.append)
+    for _ in range(8):
+        seen: list[UUID] = []
+        await run.close(tell=seen.append, anywhere=True)
+        begun = in_order.index(seen[0])
+        assert seen == in_order[begun:] + in_order[:begun]
