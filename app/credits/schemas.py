@@ -214,7 +214,7 @@ class AutoTopUpIn(InputModel):
 
     enabled: bool
     currency: CurrencyIn = "usd"
-    threshold: Annotated[int, Field(ge=0, le=10**12, examples=[1000])] | None = Field(
+    threshold: Annotated[int, Field(gt=0, le=10**12, examples=[1000])] | None = Field(
         default=None, description="Buy when the balance is below this; minor units (cents)."
     )
     amount: Amount | None = Field(

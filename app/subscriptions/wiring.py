@@ -91,7 +91,7 @@ def register(services: Services) -> None:
         SubscriptionService,
         SubscriptionService(work, rows, holdings, customers, catalogs, stripe, clock, grace_days),
     )
-    services.add(Payers, SavedWaysToPay(customers, reading))  # type: ignore[type-abstract]
+    services.add(Payers, SavedWaysToPay(customers, reading, stripe))  # type: ignore[type-abstract]
     services.add(ExpiringCards, ExpiringCards(work, rows, reading, clock))
     services[Lifecycle].add(_nothing, holdings.close)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from app.credits.domain import Payer, TopUp
+from app.gateways.stripe.gateway import StripeGateway
 from app.kernel.ids import OrganizationId
 from app.subscriptions.service.customers import StripeCustomers
 from app.subscriptions.service.reading import SubscriptionService
@@ -13,12 +14,16 @@ from app.subscriptions.service.reading import SubscriptionService
 class SavedWaysToPay:
     """Fulfils the `Payers` of credits."""
 
-    def __init__(self, customers: StripeCustomers, reading: SubscriptionService) -> None:
+    def __init__(
+        self, customers: StripeCustomers, reading: SubscriptionService, stripe: StripeGateway
+    ) -> None:
         self._customers = customers
         self._reading = reading
+        self._stripe = stripe
 
     async def find(self, organization_id: OrganizationId) -> Payer | None:
-        """What renewals are taken from, else the only thing that is saved."""
+        """What renewals are taken from, else what was saved last."""
+        self._stripe.require_configured()
         customer_id = await self._customers.find(organization_id)
         saved = await self._reading.payment_methods(organization_id)
         chosen = [method for method in saved if method.is_default] or saved[:1]

@@ -27,8 +27,10 @@ from tests.conftest import START
 from tests.factories.people import Owner, an_owner
 from tests.factories.subscriptions import call, subscribed
 from tests.support import database
+from tests.support.service import Service
 from tests.support.stripe_account import Shop, a_shop
 
+KEY = {"Authorization": "Bearer sk_test_sandbox"}
 SETTINGS = "credits/auto-top-up"
 TERMS = {"enabled": True, "threshold": 1000, "amount": 5000, "monthly_cap": 10000}
 
@@ -199,7 +201,7 @@ async def test_nothing_is_bought_at_the_threshold_nor_when_it_is_off(
 
 
 class Unreliable:
-    """Stripe, of which answers get lost after it has done as it was asked."""
+    """Stripe, of which answers get lost after it has done as it was asked, or everything is."""
 
     def __init__(self, gateway: TopUpGateway, *losing: str) -> None:
         self._gateway = gateway
@@ -207,6 +209,8 @@ class Unreliable:
         self.calls: list[str] = []
 
     async def issue(self, order: TopUpOrder, *, key: str) -> StripeInvoice:
+        if "everything" in self._losing:
+            raise StripeUnavailable
         return self._told("issue", await self._gateway.issue(order, key=key))
 
     async def charge(self, stripe_invoice_id: str, *, key: str) -> Charged:
@@ -411,20 +415,53 @@ async def test_a_stripe_that_is_down_is_asked_again_and_charges_once(
     assert (len(charges(shop, owner)), await balance(owner)) == (1, 5500)
 
 
-async def test_a_key_that_stripe_has_forgotten_is_not_used_again(shop: Shop, owner: Owner) -> None:
-    lose(shop, "issue")
+@pytest.mark.parametrize("was_made", [True, False])
+async def test_a_key_that_stripe_has_forgotten_is_not_used_again(
+    shop: Shop, owner: Owner, was_made: bool
+) -> None:
+    lose(shop, "issue" if was_made else "everything")
     await spend(shop, owner, 500)
     with pytest.raises(StripeUnavailable):
         await topping_up(shop).consider(owner.organization_id)
     await shop.account.collect()
-    lose(shop)
-    await shop.advance(hours=30)
+    stripe = lose(shop)
+    shop.clock.advance(timedelta(hours=30))
+    await carry_on(shop, owner)
+    assert "issue" not in stripe.calls
     await topping_up(shop).sweep()
-    assert (len(invoices(shop, owner)), len(charges(shop, owner)), await balance(owner)) == (
-        1,
-        1,
-        5500,
+    await shop.service.drain()
+    # Given up, it is tried anew under another key.
+    states = [one["state"] for one in await rows(shop, owner)]
+    assert states == (["paid"] if was_made else ["void", "paid"])
+    assert (len(invoices(shop, owner)), await balance(owner)) == (1, 5500)
+
+
+async def test_a_debit_that_takes_days_is_waited_for(shop: Shop, owner: Owner) -> None:
+    [old] = cards(shop, owner)
+    [buyer] = {one["customer"] for one in shop.account.find("payment_method", id=old)}
+    saved = await stripe_post(
+        shop, "payment_methods/pm_usBankAccount_success/attach", customer=buyer
     )
+    for bought in shop.account.find("subscription", customer=buyer):
+        await stripe_post(shop, f"subscriptions/{bought['id']}", default_payment_method=saved["id"])
+    await shop.deliver()
+    await spend(shop, owner, 500)
+    await shop.service.drain()
+    await shop.advance(hours=26)
+    for _ in range(2):
+        await topping_up(shop).sweep()
+    (waiting,) = await top_ups(owner)
+    assert (waiting["state"], waiting["trouble"], await balance(owner)) == ("open", None, 500)
+    assert (await call(owner, "POST", f"credits/top-ups/{waiting['id']}/cancel")).status_code == 409
+    for _ in range(5):
+        await shop.advance(days=1)
+    assert (await balance(owner), len(invoices(shop, owner))) == (5500, 1)
+
+
+async def stripe_post(shop: Shop, path: str, **form: str) -> dict[str, Any]:
+    answer = await shop.account.http.post(f"/v1/{path}", data=form, headers=KEY)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
 
 
 class Unlocked(TopUpRepository):
@@ -479,14 +516,20 @@ async def test_it_needs_something_to_charge(shop: Shop) -> None:
     assert (refused.status_code, refused.json()["code"]) == (402, "payment_method_required")
 
 
+async def test_without_stripe_it_says_so(service: Service) -> None:
+    owner = await an_owner(service)
+    for answer in (
+        await call(owner, "PUT", SETTINGS, TERMS),
+        await call(owner, "POST", "credits/top-up", {"amount": 2500}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (503, "stripe_not_configured")
+
+
 async def test_without_anything_to_charge_any_more_it_is_switched_off(
     shop: Shop, owner: Owner
 ) -> None:
     for method in cards(shop, owner):
-        await shop.account.http.post(
-            f"/v1/payment_methods/{method}/detach",
-            headers={"Authorization": "Bearer sk_test_sandbox"},
-        )
+        await stripe_post(shop, f"payment_methods/{method}/detach")
     await spend(shop, owner, 500)
     await shop.service.drain()
     await shop.service.drain()
