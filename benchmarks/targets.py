@@ -206,6 +206,20 @@ TARGETS = (
         at_most=True,
     ),
     Target(
+        "CPU of a PDF of two pages",
+        50,
+        lambda found: found["pdf-two-pages"].cpu_ms,
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
+        "p99 of the event loop's delay while PDFs are printed on the same core",
+        25,
+        lambda found: found["pdf-two-pages"].facts["loop_p99_ms"],
+        at_most=True,
+        unit="ms",
+    ),
+    Target(
         "p99 of reads while 4 clients log in",
         50,
         lambda found: found["read-logins"].p99_ms,

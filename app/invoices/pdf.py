@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +29,7 @@ log = structlog.get_logger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
 _FONTS = [str(Path(CJK).parent), str(Path(manimgx_fonts.__path__[0]))]
 _PRINTERS = 2
+_NICENESS = 10
 
 PLAIN = Look()
 
@@ -90,9 +94,9 @@ def proof(look: Look) -> None:
         raise BadLook(f"ARAGORA_DOCUMENT_LOGO cannot be drawn: {error.message}") from None
 
 
-def render_pdf(document: InvoiceDocument) -> bytes:
+def render_pdf(document: InvoiceDocument, look: Look = PLAIN) -> bytes:
     """The PDF of an invoice."""
-    return print_pdf("invoice.typ", as_shown(document), moment_of(document))
+    return print_pdf("invoice.typ", as_shown(document), moment_of(document), look)
 
 
 def moment_of(document: InvoiceDocument) -> datetime:
@@ -135,47 +139,54 @@ def _fonts(*, with_machines: bool) -> typst.Fonts:
 
 
 class Press:
-    """Prints PDFs beside the event loop, two at a time. Typesetting releases the interpreter."""
+    """Prints PDFs beside the event loop, two at a time. Typesetting releases the interpreter, and
+    its threads let the loop's go first."""
 
     def __init__(self, look: Look = PLAIN) -> None:
         self._look = look
         self._printers: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
-        self._printers = ThreadPoolExecutor(_PRINTERS, thread_name_prefix="press")
+        self._printers = ThreadPoolExecutor(
+            _PRINTERS, thread_name_prefix="press", initializer=_give_way
+        )
 
     async def close(self) -> None:
         if self._printers is not None:
             self._printers.shutdown(wait=False, cancel_futures=True)
             self._printers = None
 
-    async def print(
-        self,
-        template: str,
-        data: Mapping[str, object],
-        timestamp: datetime,
-        einvoice: bytes | None = None,
-    ) -> bytes:
+    async def print(self, template: str, data: Mapping[str, object], timestamp: datetime) -> bytes:
         """As `print_pdf`. Raises `RuntimeError` outside `open` and `close`."""
-        if self._printers is None:
-            raise RuntimeError("the press is closed")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._printers, print_pdf, template, data, timestamp, self._look, einvoice
-        )
+        return await self._beside(print_pdf, template, data, timestamp, self._look)
 
     async def invoice(self, document: InvoiceDocument) -> bytes:
         """The PDF of an invoice."""
-        return await self.print("invoice.typ", as_shown(document), moment_of(document))
+        return await self._beside(render_pdf, document, self._look)
 
     async def einvoice(self, document: InvoiceDocument) -> bytes:
         """The PDF of an invoice as it was issued, with its XML in it.
 
         Raises what `factur_x` raises, and `EInvoiceUnfit` for letters that nothing can archive.
         """
-        xml = factur_x(document)
-        shown = as_shown(as_issued(document))
-        try:
-            return await self.print("invoice.typ", shown, moment_of(document), xml)
-        except NotArchivable:
-            raise EInvoiceUnfit(why="it has letters that an archivable PDF cannot show") from None
+        return await self._beside(_einvoice, document, self._look)
+
+    async def _beside(self, work: Callable[..., bytes], *given: object) -> bytes:
+        if self._printers is None:
+            raise RuntimeError("the press is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._printers, work, *given)
+
+
+def _give_way() -> None:
+    """Put this thread, and those that the compiler starts from it, behind the event loop's."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+def _einvoice(document: InvoiceDocument, look: Look) -> bytes:
+    xml = factur_x(document)
+    shown = as_shown(as_issued(document))
+    try:
+        return print_pdf("invoice.typ", shown, moment_of(document), look, xml)
+    except NotArchivable:
+        raise EInvoiceUnfit(why="it has letters that an archivable PDF cannot show") from None

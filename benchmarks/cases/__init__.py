@@ -8,6 +8,7 @@ from benchmarks.cases import (
     floors,
     large,
     mail_down,
+    printing,
     quota,
     reads,
     reservations,
@@ -29,6 +30,7 @@ CASES: tuple[Case, ...] = (
     *stripe_down.CASES,
     *mail_down.CASES,
     *closing.CASES,
+    *printing.CASES,
     *slow_disk.CASES,
     *large.CASES,
 )
