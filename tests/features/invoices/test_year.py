@@ -26,6 +26,7 @@ from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner, grant_plan
 from tests.support.service import Service, running
 from tests.support.staying import staying_signed_in
+from tools.verify_invoice import verify
 
 CATALOG = """
 name: odd
@@ -205,6 +206,19 @@ async def usage_says(service: Service, owner: Owner) -> int:
     return whole
 
 
+async def the_proofs_agree(year: Year) -> None:
+    """Each document, void ones too, reckoned again from the year's events and the one before."""
+    export = await year.owner.client.get("/api/v1/usage/events/export")
+    before: dict[str, str] = {}
+    for invoice in sorted(await year.invoices(), key=lambda one: str(one["number"])):
+        path = f"/api/v1/billing/invoices/{invoice['id']}/proof"
+        proof = (await year.owner.client.get(path)).text
+        series = invoice["number"][:8]
+        _, differences = verify(proof, before.get(series), export.text)
+        assert list(differences) == [], (invoice["number"], year.count)
+        before[series] = proof
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_years_documents_come_to_the_years_usage(service: Service, seed: int) -> None:
     owner = await an_owner(service)
@@ -220,6 +234,7 @@ async def test_a_years_documents_come_to_the_years_usage(service: Service, seed:
         for hours in (5, 49):
             service.clock.set(plus_months(BEGIN, month + 1) + timedelta(hours=hours))
             await run.close()
+        service.clock.advance(timedelta(minutes=1))
         await year.use(month, late=True)
         await year.take_back()
         await year.correct()
@@ -230,6 +245,7 @@ async def test_a_years_documents_come_to_the_years_usage(service: Service, seed:
         service.clock.set(plus_months(BEGIN, month + 1) + timedelta(hours=49))
         await run.close()
     assert await documents_say(service, owner) == await usage_says(service, owner)
+    await the_proofs_agree(year)
     issued = [one for one in await year.invoices() if one["status"] in ("open", "paid")]
     assert len(issued) == MONTHS + QUIET
     assert any(line["amount"] < 0 for one in issued for line in one["lines"])
