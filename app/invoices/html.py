@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.invoices.document import InvoiceDocument, as_shown
+from app.invoices.document import InvoiceDocument, Labelled, as_shown
 from app.invoices.look import Look
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -48,6 +48,7 @@ class Pages:
         style = Markup(self._style)  # noqa: S704
         return _ENVIRONMENT.get_template(template).render(d=data, style=style, logo=self._logo)
 
-    def invoice(self, document: InvoiceDocument) -> str:
-        """The page of an invoice; its figures are those of the PDF."""
-        return self.render("invoice.html", as_shown(document))
+    def invoice(self, document: InvoiceDocument, since: Sequence[Labelled] = ()) -> str:
+        """The page of an invoice; its figures are those of the PDF. What happened *since* it was
+        issued stands below them, and on no PDF."""
+        return self.render("invoice.html", {**as_shown(document), "since": list(since)})

@@ -104,8 +104,8 @@ def _places(base_url: str, app_url: str | None) -> dict[str, object]:
     def see(what: str) -> str:
         return "" if app_url is None else f"See {what}:\n\n{app_url}"
 
-    def document(invoice_id: str) -> str:
-        page = f"{base_url}/api/v1/billing/invoices/{invoice_id}/html"
+    def document(invoice_id: str, what: str = "html") -> str:
+        page = f"{base_url}/api/v1/billing/invoices/{invoice_id}/{what}"
         return f"To be seen by who is signed in:\n\n{app_url or page}"
 
     return {

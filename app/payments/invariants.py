@@ -34,6 +34,19 @@ A_DISPUTED_ORGANIZATION_HAS_A_DISPUTE = """
         )
 """
 
+PROMISES_ARE_KEPT = """
+    select c.organization_id, c.number, c.refund_state, c.total, r.amount as sent
+    from credit_notes c
+    left join refunds r on r.organization_id = c.organization_id and r.id = c.id
+    where c.refund_way = 'stripe'
+        and (cast(:organization_id as uuid) is null or c.organization_id = :organization_id)
+        and (
+            r.amount <> c.total
+            or c.refund_state = 'requested'
+                and c.issued_at < cast(:now as timestamptz) - interval '1 day'
+        )
+"""
+
 INVARIANTS: dict[str, tuple[str, str]] = {
     "payments.no_more_back_than_in": (
         "The refunds of a charge never add up to more than it took.",
@@ -42,6 +55,10 @@ INVARIANTS: dict[str, tuple[str, str]] = {
     "payments.no_refund_waits_for_ever": (
         "A refund that was asked for is answered by Stripe within a day.",
         NO_REFUND_WAITS_FOR_EVER,
+    ),
+    "payments.promises_are_kept": (
+        "What a credit note gives back through Stripe is sent, or known not to be, within a day.",
+        PROMISES_ARE_KEPT,
     ),
     "payments.a_disputed_organization_has_a_dispute": (
         "An organization is flagged while, and only while, a dispute is open.",

@@ -8,7 +8,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.document import DocumentLine, InvoiceDocument, NamedAmount
+from app.invoices.document import (
+    DocumentLine,
+    InvoiceDocument,
+    Labelled,
+    NamedAmount,
+    date_text,
+    money_text,
+)
 from app.invoices.domain import Invoice, InvoiceLine, InvoiceStatus, LineKind, Named
 from app.invoices.einvoice import factur_x
 from app.invoices.errors import EInvoiceUnfit, InvoiceNotIssued
@@ -18,6 +25,7 @@ from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.service.aftermath import Aftermath
 from app.invoices.table import render_csv
 from app.kernel.ids import OrganizationId, encode_id
+from app.kernel.money import Money
 from app.kernel.pages import Page, PageRequest
 from app.kernel.rates import plain
 
@@ -96,11 +104,27 @@ class InvoiceService:
         return Printed(document.number, factur_x(document))
 
     async def print_html(self, organization_id: OrganizationId, invoice_id: UUID) -> str:
-        return self._pages.invoice(document_of(await self.get(organization_id, invoice_id)))
+        invoice = await self.get(organization_id, invoice_id)
+        return self._pages.invoice(document_of(invoice), since_issued(invoice))
 
     async def print_csv(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
         document = document_of(await self.get(organization_id, invoice_id))
         return Printed(document.number, render_csv(document).encode())
+
+
+def since_issued(invoice: Invoice) -> list[Labelled]:
+    """Credit notes and refunds: what an issued invoice does not say itself."""
+    shown: list[Labelled] = [
+        {
+            "label": f"Credit note {note.number} of {date_text(note.issued_at)}",
+            "value": money_text(note.total),
+        }
+        for note in invoice.credit_notes
+    ]
+    if invoice.refunded:
+        refunded = Money(invoice.refunded, invoice.total.currency)
+        shown.append({"label": "Refunded", "value": money_text(refunded)})
+    return shown
 
 
 def document_of(invoice: Invoice) -> InvoiceDocument:

@@ -99,6 +99,12 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "payments.no_refund_waits_for_ever": (
         "update refunds set status = 'requested', created_at = created_at - interval '9 days'",
     ),
+    "payments.promises_are_kept": (
+        (
+            "update credit_notes set settlement = 'refund', refund_way = 'stripe',"
+            " refund_state = 'requested', issued_at = issued_at - interval '9 days'"
+        ),
+    ),
     "payments.a_disputed_organization_has_a_dispute": (
         "update organizations set is_disputed = not is_disputed",
     ),

@@ -63,6 +63,8 @@ async def test_a_note_is_listed_shown_and_stands_beside_its_invoice(
     assert (shown["amount_credited"], shown["amount_refunded"]) == (119_357, 0)
     assert shown["credit_notes"] == [made]
     assert (await plus.client.get(INVOICES)).json()["data"] == [shown]
+    page = TextOf((await plus.client.get(f"{INVOICES}/{paid['id']}/html")).text).text
+    assert f"Credit note {made['number']} of 21 Nov 2026 USD 1,193.57" in page
     # An issued document stays the same.
     assert (await plus.client.get(f"{INVOICES}/{paid['id']}/pdf")).content == before.content
     assert shown | {"credit_notes": [], "amount_credited": 0} == paid
