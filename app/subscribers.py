@@ -55,7 +55,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     QuotaThresholdReached: ("notifications.quota_threshold",),
     InvoiceIssued: ("invoices.collect", "notifications.invoice_ready"),
     InvoicePaid: ("notifications.receipt", "payments.look_up"),
-    SubscriptionChanged: ("recovery.follow", "metered.enrol"),
+    SubscriptionChanged: ("recovery.follow",),
     PaymentFailed: ("notifications.payment_failed", "recovery.note_failure"),
     PaymentActionRequired: (
         "notifications.payment_action_required",
@@ -64,12 +64,11 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     PaymentRecovered: (
         "notifications.payment_recovered",
         "recovery.note_payment",
-        "metered.enrol",
     ),
     PaymentMethodExpiring: ("notifications.payment_method_expiring",),
     TrialEnding: ("notifications.trial_ending",),
     GraceEnding: ("notifications.grace_ending",),
-    GraceEnded: ("notifications.grace_ended", "metered.enrol"),
+    GraceEnded: ("notifications.grace_ended",),
     DuplicateSubscription: ("notifications.duplicate_subscription",),
     CreditUseChanged: ("credits.follow_plan",),
     CreditLow: ("credits.top_up",),

@@ -202,6 +202,8 @@ class OwnInvoice(TenantTable):
     )
 
     plan: Mapped[str]
+    """What counted where no plan was given."""
+    given_plan: Mapped[str | None]
     catalog_version: Mapped[UUID | None]
     with_fee: Mapped[bool]
     at_cost: Mapped[bool]
@@ -220,7 +222,7 @@ class OwnInvoice(TenantTable):
 
     def to_domain(self, currency: Currency) -> domain.OwnPart:
         return domain.OwnPart(
-            plan=self.plan,
+            plan=self.given_plan or self.plan,
             collection=self.collection,
             rounding=self.rounding,
             taxes=tuple(_named(one, one["rate"], currency) for one in self.taxes),

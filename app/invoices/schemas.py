@@ -207,6 +207,8 @@ class UpcomingLineOut(OutputModel):
 class OwnUpcomingLineOut(OutputModel):
     kind: LineKind
     description: str
+    quantity: Quantity | None
+    unit_price: DecimalString | None
     amount: int
     period_start: Instant
     period_end: Instant
@@ -216,6 +218,8 @@ class OwnUpcomingLineOut(OutputModel):
         return cls(
             kind=line.kind,
             description=line.description,
+            quantity=line.quantity,
+            unit_price=line.unit_amount,
             amount=line.amount.minor,
             period_start=line.period.start,
             period_end=line.period.end,

@@ -121,7 +121,9 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
         grace=timedelta(hours=settings.invoice_grace_hours),
         due=timedelta(days=settings.invoice_due_days),
     )
-    rating = WindowRating(work, own, services[UsageClosing], catalogs)
+    rating = WindowRating(
+        work, own, services[UsageClosing], catalogs, services[SubscriptionCoverage]
+    )
     composer = Composer(
         work,
         own,
@@ -176,7 +178,7 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
     services.add(InvoiceRun, InvoiceRun(work, own, held, coverage, terms, issuing, clock, dates))
     services.add(
         InvoicePreview,
-        InvoicePreview(work, terms, rating, composer, credits, services[ChangeService], clock),
+        InvoicePreview(work, own, terms, rating, composer, credits, services[ChangeService], clock),
     )
     services.add(
         CreditNotes,

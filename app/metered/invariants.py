@@ -43,6 +43,14 @@ NOTHING_WAITS_FOR_EVER = f"""
         and p.next_attempt_at < cast(:now as timestamptz) - interval '1 day'
 """
 
+USE_IS_BILLED_BY_ONE = f"""
+    select p.organization_id, p.plan, p.since, p.until, e.since as told_since, e.until as told_until
+    from given_stretches p
+    join metered_enrolments e on e.organization_id = p.organization_id
+        and tstzrange(e.since, e.until) && tstzrange(p.since, p.until)
+    where {_ONLY}
+"""
+
 INVARIANTS: dict[str, tuple[str, str]] = {
     "metered.an_event_is_told_once": (
         "An event is in one portion of metered usage, or in none.",
@@ -51,6 +59,10 @@ INVARIANTS: dict[str, tuple[str, str]] = {
     "metered.batches_are_the_sums_of_their_events": (
         "What Stripe is told is what the events count.",
         BATCHES_ARE_THE_SUMS_OF_THEIR_EVENTS,
+    ),
+    "metered.use_is_billed_by_one": (
+        "While a given plan counts, which is ours to bill, Stripe is not told of use.",
+        USE_IS_BILLED_BY_ONE,
     ),
     "metered.nothing_waits_for_ever": (
         "A batch that is due is told within a day.",

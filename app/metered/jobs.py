@@ -8,7 +8,6 @@ from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId
 from app.metered.service import (
     BatchService,
-    Enrolments,
     MeteredCorrections,
     UsageCollector,
     UsageReporter,
@@ -19,11 +18,6 @@ async def report(payload: Payload, services: Services) -> None:
     """Put what was recorded into batches, and tell Stripe of those that are due."""
     await services[UsageCollector].collect()
     await services[UsageReporter].send()
-
-
-async def enrol(payload: Payload, services: Services) -> None:
-    """See whether an organization's use is billed from now on, or no longer."""
-    await services[Enrolments].review(OrganizationId(UUID(payload["organization_id"])))
 
 
 async def take_back(payload: Payload, services: Services) -> None:
@@ -42,7 +36,6 @@ async def forget_events(payload: Payload, services: Services) -> None:
 
 JOBS = {
     "metered.report": report,
-    "metered.enrol": enrol,
     "metered.take_back": take_back,
     "metered.forget_events": forget_events,
 }

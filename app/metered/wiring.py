@@ -19,6 +19,7 @@ from app.metered.service import (
 )
 from app.organizations.service import OrganizationService
 from app.sinks.service.attempts import Attempts
+from app.subscriptions.metering import MeteredPlans
 from app.subscriptions.service import SubscriptionService
 from app.usage.service.feeds import UsageFeeds
 
@@ -32,15 +33,9 @@ def register(services: Services) -> None:
     batches, rows = BatchRepository(work), EnrolmentRepository(work)
     who = services.add(
         Enrolments,
-        Enrolments(
-            work,
-            rows,
-            services[OrganizationService],
-            subscriptions,
-            services[CatalogService],
-            clock,
-        ),
+        Enrolments(work, rows, services[OrganizationService], services[CatalogService]),
     )
+    services.add(MeteredPlans, who)  # type: ignore[type-abstract]
     services.add(
         UsageCollector,
         UsageCollector(work, feeds, batches, rows, who, clock, is_configured=is_configured),

@@ -252,18 +252,28 @@ class Held:
                 found.append(HeldWindow(free, self.organization.entitlements.plan))
         return sorted(found, key=lambda held: held.period.start)
 
+    def closed_around(self, stretch: Period, plan: str, now: datetime) -> list[HeldWindow]:
+        """Windows with any part of *stretch* in them that ended not after *now*, oldest first;
+        those outside of paid ones under *plan*."""
+        paid = {held.period.start: held for held in self.past}
+        found: list[HeldWindow] = []
+        for part, _ in self.windows.stretches(stretch.start, stretch.end):
+            window = self.windows.around(part.start)
+            if window.end <= now and (not found or window.start > found[-1].period.start):
+                found.append(paid.get(window.start) or HeldWindow(window, plan))
+        return found
+
     def of_month(self, month: Period) -> HeldWindow:
-        """The window that starts in *month*, the last of several; else the free part of it."""
+        """The window that starts in *month*, the last of several, be it paid or the free rest of
+        the month; else the one that covers it."""
         current = self.organization.entitlements.window
         plan = self.organization.entitlements.plan
         paid = [*self.past, *([HeldWindow(current, plan)] if current is not None else [])]
-        inside = [held for held in paid if held.period.start in month]
-        if inside:
-            return max(inside, key=lambda held: held.period.start)
-        covering = [held for held in paid if month.start in held.period]
-        if covering:
-            return covering[0]
-        return HeldWindow(month, plan)
+        last = self.windows.around(month.end - timedelta(microseconds=1))
+        known = next((held for held in paid if held.period.start == last.start), None)
+        if known is not None or last.start in month:
+            return known or HeldWindow(last, plan)
+        return next((held for held in paid if month.start in held.period), HeldWindow(month, plan))
 
 
 @dataclass(frozen=True, slots=True)

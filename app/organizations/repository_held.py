@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select, text
+from sqlalchemy import ARRAY, Uuid, any_, exists, literal, or_, select, text
 
 from app.infra.db.repository import Repository
 from app.kernel.ids import OrganizationId
@@ -34,15 +34,25 @@ class HeldRepository(Repository):
         return Held(found.to_domain(), tuple(past[organization_id]))
 
     async def page_for_platform(
-        self, plans: Sequence[str], since: datetime, after: UUID | None, limit: int
+        self,
+        plans: Sequence[str],
+        since: datetime,
+        after: UUID | None,
+        limit: int,
+        also: Sequence[UUID],
     ) -> list[Held]:
-        """Those who hold one of *plans*, or held one until after *since*, by id after *after*."""
+        """Those who hold one of *plans*, or held one until after *since*, and those that *also*
+        names; by id after *after*."""
         held = exists().where(
             QuotaWindow.organization_id == Organization.id,
             QuotaWindow.plan.in_(plans),
             QuotaWindow.ends_at > since,
         )
-        query = select(Organization).where(or_(Organization.plan.in_(plans), held))
+        which = or_(Organization.plan.in_(plans), held)
+        if also:
+            # One array: as single values they may be more than a statement can carry.
+            which = or_(which, Organization.id == any_(literal(list(also), ARRAY(Uuid))))
+        query = select(Organization).where(which)
         if after is not None:
             query = query.where(Organization.id > after)
         rows = (await self.session.scalars(query.order_by(Organization.id).limit(limit))).all()

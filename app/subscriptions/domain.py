@@ -11,6 +11,7 @@ from uuid import UUID
 from app.gateways.stripe.gateway import StripeCard
 from app.kernel.ids import UserId
 from app.kernel.periods import Period
+from app.subscriptions.given import GivenBilling
 
 GRANTING = frozenset({"trialing", "active", "past_due"})
 LIVE = GRANTING | {"unpaid", "paused"}
@@ -285,6 +286,8 @@ class GivenPlan:
     granted_by: UserId
     granted_at: datetime
     ends_at: datetime
+    billing: GivenBilling
+    usage_billing: GivenBilling
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Sequence, text
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Sequence, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import TenantTable, metadata
 from app.kernel.periods import Period
+from app.subscriptions.given import GivenBilling, Stretch
 
 SYNC_TICKETS = Sequence("subscription_sync_tickets", metadata=metadata)
 """Numbers the questions put to Stripe, in the order in which they were put."""
@@ -226,7 +227,11 @@ class ManualPlan(TenantTable):
     """A plan that an operator gave for a while, beside whatever is bought."""
 
     __tablename__ = "manual_plans"
-    __table_args__ = (CheckConstraint("granted_at < ends_at", name="ends_later"),)
+    __table_args__ = (
+        CheckConstraint("granted_at < ends_at", name="ends_later"),
+        CheckConstraint("fee in ('invoice', 'free')", name="fee_is_known"),
+        CheckConstraint("usage in ('invoice', 'free')", name="usage_is_known"),
+    )
 
     plan: Mapped[str]
     reason: Mapped[str]
@@ -234,6 +239,54 @@ class ManualPlan(TenantTable):
     granted_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
+    fee: Mapped[str]
+    usage: Mapped[str]
+
+
+class GivenStretch(TenantTable):
+    """A time in which a given plan was what counted. Written in the unit that grants it."""
+
+    __tablename__ = "given_stretches"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "manual_plan_id"],
+            ["manual_plans.organization_id", "manual_plans.id"],
+        ),
+        Index(
+            "uq_given_stretches_open",
+            "organization_id",
+            unique=True,
+            postgresql_where=text("until is null"),
+        ),
+        CheckConstraint("since < until", name="is_forward"),
+        CheckConstraint("fee in ('invoice', 'free')", name="fee_is_known"),
+        CheckConstraint("usage in ('invoice', 'free')", name="usage_is_known"),
+    )
+
+    manual_plan_id: Mapped[UUID]
+    plan: Mapped[str]
+    catalog_version: Mapped[UUID]
+    fee: Mapped[str]
+    usage: Mapped[str]
+    beneath: Mapped[str]
+    beneath_version: Mapped[UUID | None]
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    ends_at: Mapped[datetime]
+
+    def to_domain(self) -> Stretch:
+        return Stretch(
+            id=self.id,
+            plan=self.plan,
+            catalog_version=self.catalog_version,
+            fee=GivenBilling(self.fee),
+            usage=GivenBilling(self.usage),
+            beneath=self.beneath,
+            beneath_version=self.beneath_version,
+            since=self.since,
+            until=self.until,
+            ends_at=self.ends_at,
+        )
 
 
 class CardNotice(TenantTable):

@@ -36,7 +36,13 @@ async def give_plan(
     given plan back before its end.
     """
     given = await manual.give(
-        organization_id, body.plan, body.ends_at, body.reason, operator.user_id
+        organization_id,
+        body.plan,
+        body.ends_at,
+        body.reason,
+        operator.user_id,
+        billing=body.billing,
+        usage_billing=body.usage_billing,
     )
     return ManualPlanOut.model_validate(given)
 

@@ -23,6 +23,7 @@ from app.subscriptions.domain import (
     SubscriptionView,
     VisitStatus,
 )
+from app.subscriptions.given import GivenBilling
 
 MAX_TRIAL_DAYS = 30
 """Longer trials are given by an operator, not taken by a customer."""
@@ -115,11 +116,17 @@ class CheckoutStatusOut(OutputModel):
 
 
 class ManualPlanIn(InputModel):
-    """The plan to give, why, and until when."""
+    """The plan to give, why, and until when.
+
+    `billing` says whether its fee is on an invoice of ours, by the second, or `free`;
+    `usage_billing` the same of what the plan meters (without it, as `billing`).
+    """
 
     plan: PlanKey
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     ends_at: InstantIn
+    billing: GivenBilling = GivenBilling.INVOICE
+    usage_billing: GivenBilling | None = None
 
 
 class WithdrawalIn(InputModel):
@@ -135,6 +142,8 @@ class ManualPlanOut(OutputModel):
     granted_by: prefixed_id("usr")  # type: ignore[valid-type]
     granted_at: Instant
     ends_at: Instant
+    billing: GivenBilling
+    usage_billing: GivenBilling
 
 
 class PortalIn(InputModel):

@@ -14,6 +14,7 @@ from app.infra.lifecycle import Lifecycle
 from app.infra.settings import Settings
 from app.kernel.clock import Clock
 from app.organizations.service import OrganizationService
+from app.subscriptions.metering import MeteredPlans
 from app.subscriptions.repository import (
     ChangeRepository,
     CheckoutRepository,
@@ -22,6 +23,7 @@ from app.subscriptions.repository import (
     SubscriptionRepository,
 )
 from app.subscriptions.repository_coverage import CoverageRepository
+from app.subscriptions.repository_given import StretchRepository
 from app.subscriptions.repository_known import KnownRepository
 from app.subscriptions.service import (
     ChangeService,
@@ -36,6 +38,7 @@ from app.subscriptions.service import (
 from app.subscriptions.service.access import AccessReview
 from app.subscriptions.service.collecting import Collecting
 from app.subscriptions.service.coverage import SubscriptionCoverage
+from app.subscriptions.service.given import GivenStretches
 from app.subscriptions.service.holdings import Holdings
 from app.subscriptions.service.known import KnownAtStripe
 from app.subscriptions.service.paying import SavedWaysToPay
@@ -50,7 +53,22 @@ def register(services: Services) -> None:
     grace_days = services[Settings].payment_grace_days
     rows = SubscriptionRepository(work)
     given = ManualPlanRepository(work)
-    access = AccessReview(work, rows, given, organizations, catalogs, clock, grace_days)
+    stretches = StretchRepository(work)
+
+    def meters() -> MeteredPlans:
+        return services[MeteredPlans]  # type: ignore[type-abstract]
+
+    access = AccessReview(
+        work,
+        rows,
+        given,
+        organizations,
+        catalogs,
+        clock,
+        grace_days,
+        GivenStretches(stretches),
+        meters,
+    )
     mirror = services.add(
         SubscriptionMirror,
         SubscriptionMirror(work, rows, Collecting(work, rows, clock), access, catalogs, clock),
@@ -78,7 +96,9 @@ def register(services: Services) -> None:
         ChangeService,
         ChangeService(work, ChangeRepository(work), rows, mirror, catalogs, stripe, audit, clock),
     )
-    services.add(SubscriptionCoverage, SubscriptionCoverage(work, CoverageRepository(work)))
+    services.add(
+        SubscriptionCoverage, SubscriptionCoverage(work, CoverageRepository(work), stretches)
+    )
     services.add(
         CheckoutVisits, CheckoutVisits(work, CheckoutRepository(work), rows, stripe, clock)
     )

@@ -9,10 +9,12 @@ from app.invoices.domain.charging import (
     bills_usage,
     charges_of,
     counts,
+    fee_of_window,
     included_units,
     is_ours,
 )
 from app.invoices.domain.details import Details
+from app.invoices.domain.given import GivenPart, as_ours, digest_of, given_fees
 from app.invoices.domain.invoice import (
     CollectionState,
     Invoice,
@@ -61,6 +63,7 @@ __all__ = [
     "CreditLedger",
     "Details",
     "DiscountBook",
+    "GivenPart",
     "Invoice",
     "InvoiceLine",
     "InvoiceOrigin",
@@ -92,10 +95,14 @@ __all__ = [
     "TaxCharged",
     "TaxRate",
     "Totals",
+    "as_ours",
     "bills_costs",
     "bills_usage",
     "charges_of",
     "counts",
+    "digest_of",
+    "fee_of_window",
+    "given_fees",
     "included_units",
     "is_ours",
     "spread",

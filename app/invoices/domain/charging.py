@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
@@ -17,7 +18,7 @@ from app.catalog.domain import (
     Plan,
 )
 from app.kernel.entitlements import LimitPolicy
-from app.kernel.money import USD, Currency
+from app.kernel.money import USD, Currency, Money
 from app.kernel.periods import Period, plus_months
 from app.kernel.rates import EXACT, plain
 from app.rating.domain import (
@@ -62,6 +63,8 @@ class Charge:
     rated: Rated | None = None
     share: Share | None = None
     """Of a fee: what it is a part of."""
+    period: Period | None = None
+    """What of its window it is for, where that is not all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class Share:
     amount: Decimal
     used: Period
     of: Period
+
+    @property
+    def is_whole(self) -> bool:
+        return self.used == self.of
 
 
 def bills_usage(plan: Plan) -> bool:
@@ -98,7 +105,7 @@ def charges_of(
     """
     found: list[Charge] = []
     if plan is not None and with_fee:
-        found += _fee(plan, period)
+        found += fee_of_window(plan, period)
     for item in plan.metered if plan is not None else ():
         if plan is not None and is_ours(item):
             found += _metered(plan, item, catalog.metrics[item.metric], catalog.metrics, lines)
@@ -147,17 +154,37 @@ def _bills_at_cost(plan: Plan) -> bool:
     )
 
 
-def _fee(plan: Plan, period: Period) -> list[Charge]:
+def fee_of_window(plan: Plan, period: Period) -> list[Charge]:
+    """The fee of a plan that was held for the whole of a window."""
+    whole = Period(period.start, plus_months(period.start, 1))
+    return fee_of(plan, Period(period.start, min(period.end, whole.end)), whole)
+
+
+def fee_of(plan: Plan, part: Period, whole: Period, key: str = "fee") -> list[Charge]:
+    """What a *part* of a period costs of the fee for the *whole* of it."""
     price = plan.price(Interval.MONTH)
     if price is None or not price.money:
         return []
-    whole = Period(period.start, plus_months(period.start, 1))
-    part = Period(period.start, min(period.end, whole.end))
-    amount = price.money.major
-    if part != whole:
-        amount = prorated(amount, part, whole)
     share = Share(price.money.major, part, whole)
-    return [Charge(LineKind.FEE, "fee", f"{plan.name} plan", amount, Decimal(1), share=share)]
+    amount, name = price.money.major, f"{plan.name} plan"
+    unit = amount
+    if not share.is_whole:
+        amount = prorated(amount, part, whole)
+        unit = Money.from_major(amount, price.money.currency).major
+        name += (
+            f", {_moment(part.start)} to {_moment(part.end)} UTC: {part.seconds:,} of"
+            f" {whole.seconds:,} seconds at {plain(price.money.major)} a month"
+        )
+    return [
+        Charge(
+            LineKind.FEE, key, name, amount, Decimal(1), unit_amount=unit, share=share, period=part
+        )
+    ]
+
+
+def _moment(instant: datetime) -> str:
+    text = instant.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
+    return text.removesuffix("+00:00").removesuffix(":00")
 
 
 def _metered(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from app.invoices.domain.charging import LineKind
 from app.kernel.money import Money
@@ -17,6 +18,8 @@ class PreviewedLine:
     description: str
     amount: Money
     period: Period
+    quantity: Decimal | None
+    unit_amount: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ left join lateral (
 ) as taken on true
 where i.organization_id = :organization_id and i.origin = 'own'
     and i.status in ('open', 'paid', 'uncollectible')
-    and l.kind <> 'fee' and l.window_start = any(cast(:windows as timestamptz[]))
+    and l.key <> 'fee' and l.window_start = any(cast(:windows as timestamptz[]))
 group by l.window_start, l.key
 """)
 

@@ -71,7 +71,7 @@ class Composer:
             purchase = Purchase(
                 invoice_id=invoice_id,
                 period=bill.terms.period,
-                plan=bill.terms.plan,
+                plan=bill.given_plan or bill.terms.plan,
                 subtotal=sum(amounts, nothing),
                 paid_before=Money(
                     await self._own.net_paid(organization_id, bill.currency), bill.currency
@@ -142,9 +142,9 @@ def lines_of(
             position=position,
             description=line.description,
             amount=line.amount.minor,
-            period_start=line.period.start,
-            period_end=line.period.end,
-            is_proration=False,
+            period_start=line.shown.start,
+            period_end=line.shown.end,
+            is_proration=line.is_proration,
             kind=line.kind.value,
             key=line.key,
             window_start=line.period.start,

@@ -150,7 +150,7 @@ class InvoiceIssuing:
             invoice, own = await self._own.claim(organization_id, invoice_id)
             if invoice.status != InvoiceStatus.DRAFT.value:
                 return
-            bill = await self._rating.rate(organization_id, _terms_of(invoice, own), proving=True)
+            bill = await self._rating.rate(organization_id, terms_of(invoice, own), proving=True)
             composed = await self._composer.compose(organization_id, invoice_id, bill, own.tax_rate)
             await self._invoices.replace_lines(
                 organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
@@ -263,7 +263,8 @@ class InvoiceIssuing:
             setattr(own, name, value)
 
 
-def _terms_of(invoice: Invoice, own: OwnInvoice) -> Terms:
+def terms_of(invoice: Invoice, own: OwnInvoice) -> Terms:
+    """Under which terms a draft was made."""
     assert invoice.period_start is not None and invoice.period_end is not None  # noqa: PT018
     return Terms(
         Period(invoice.period_start, invoice.period_end),
@@ -280,4 +281,5 @@ def _shown(composed: Composed) -> dict[str, Any]:
         "discounts": discounts_of(composed.totals.discounts),
         "notes": list(composed.taxation.notes),
         "collection": composed.collection,
+        "given_plan": composed.bill.given_plan,
     }

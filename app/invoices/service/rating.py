@@ -10,14 +10,26 @@ from uuid import UUID
 from app.catalog.domain import Catalog, Plan
 from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.domain import Charge, CostsAreInDollars, LineKind, charges_of
+from app.invoices.domain import (
+    Charge,
+    CostsAreInDollars,
+    GivenPart,
+    LineKind,
+    as_ours,
+    charges_of,
+    digest_of,
+    fee_of_window,
+    given_fees,
+)
 from app.invoices.errors import NotYetIssuable
 from app.invoices.models import BilledWindow
 from app.invoices.repository.own import Billed, OwnInvoiceRepository
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
-from app.usage.closed import ClosedUsage
+from app.subscriptions.given import without
+from app.subscriptions.service.coverage import Coverage, SubscriptionCoverage
+from app.usage.closed import ClosedLine, ClosedUsage
 from app.usage.service.closing import UsageClosing
 
 ADJUSTED_FOR = timedelta(days=400)
@@ -30,9 +42,12 @@ class Terms:
 
     period: Period
     plan: str
+    """What counted where no plan was given."""
     catalog_version: UUID | None
     with_fee: bool
     at_cost: bool
+    coverage: Coverage | None = None
+    """What was given and what subscriptions cover, where the caller has read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,17 @@ class BillLine:
     period: Period
     charge: Charge | None = None
     """None for an adjustment, which is the difference of two amounts."""
+
+    @property
+    def shown(self) -> Period:
+        """What it says it is for; `period` is the window that it belongs to."""
+        part = self.charge.period if self.charge is not None else None
+        return part or self.period
+
+    @property
+    def is_proration(self) -> bool:
+        share = self.charge.share if self.charge is not None else None
+        return share is not None and not share.is_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +116,8 @@ class Bill:
     """This window, and earlier ones of which nothing was left over."""
     rated: tuple[RatedWindow, ...] = ()
     """What the lines follow from: this window first, then earlier ones that have moved."""
+    given_plan: str | None = None
+    """The plan that was given last in the window."""
 
 
 class WindowRating:
@@ -101,11 +129,13 @@ class WindowRating:
         own: OwnInvoiceRepository,
         usage: UsageClosing,
         catalogs: CatalogService,
+        coverage: SubscriptionCoverage,
     ) -> None:
         self._work = work
         self._own = own
         self._usage = usage
         self._catalogs = catalogs
+        self._coverage = coverage
 
     async def rate(
         self, organization_id: OrganizationId, terms: Terms, *, proving: bool = False
@@ -122,35 +152,49 @@ class WindowRating:
             catalog = await self._catalog(terms.catalog_version)
             known = await self._own.windows(organization_id, period.start - ADJUSTED_FOR)
             earlier = [window for window in known if window.window_start != period.start]
+            coverage = terms.coverage or await self._coverage.of([organization_id])
+            given = parts_of(coverage, organization_id, period)
+            first = [*without(period, (part.used for part in given)), *(one.used for one in given)]
             usage = await self._usage.figures(
                 organization_id,
-                period,
+                first[0],
                 [period, *(_period_of(window) for window in earlier)],
                 proving=proving,
             )
             own_print, *prints = usage.digests
-            currency = catalog.currency
-            own = _rated(catalog, terms, usage, {})
+            prints = [
+                print_ + digest_of(parts_of(coverage, organization_id, _period_of(window)))
+                for window, print_ in zip(earlier, prints, strict=True)
+            ]
+            own = await self._rated(organization_id, catalog, terms, given, proving, [usage])
             moved = [
                 (window, print_)
                 for window, print_ in zip(earlier, prints, strict=True)
                 if window.fingerprint != print_
             ]
-            again = await self._again(organization_id, [one for one, _ in moved], proving=proving)
+            again = await self._again(
+                organization_id, [one for one, _ in moved], coverage, proving=proving
+            )
             if len(earlier) < len(known):
                 # Its first invoice was voided; what later ones adjusted of it stays with them.
                 own = replace(own, before=await self._before(organization_id, period.start))
         lines, cut = put_together(own, again)
-        settled = [_window(terms, own_print)]
+        settled = [_window(terms, own_print + digest_of(given))]
         settled += [
             _window(_terms_of(window), print_)
             for window, print_ in moved
             if window.window_start not in cut
         ]
-        return Bill(terms, currency, lines, tuple(settled), (own, *again))
+        last = given[-1].stretch.plan if given else None
+        return Bill(terms, catalog.currency, lines, tuple(settled), (own, *again), last)
 
     async def _again(
-        self, organization_id: OrganizationId, windows: list[BilledWindow], *, proving: bool
+        self,
+        organization_id: OrganizationId,
+        windows: list[BilledWindow],
+        coverage: Coverage,
+        *,
+        proving: bool,
     ) -> list[RatedWindow]:
         if not windows:
             return []
@@ -161,9 +205,51 @@ class WindowRating:
         for window in windows:
             terms = _terms_of(window)
             catalog = await self._catalog(terms.catalog_version)
-            usage = await self._usage.figures(organization_id, terms.period, proving=proving)
-            found.append(_rated(catalog, terms, usage, billed[window.window_start]))
+            given = parts_of(coverage, organization_id, terms.period)
+            rated = await self._rated(organization_id, catalog, terms, given, proving)
+            found.append(replace(rated, before=billed[window.window_start]))
         return found
+
+    async def _rated(
+        self,
+        organization_id: OrganizationId,
+        catalog: Catalog,
+        terms: Terms,
+        given: Sequence[GivenPart],
+        proving: bool,
+        known: Sequence[ClosedUsage] = (),
+    ) -> RatedWindow:
+        """What the plan beneath asks for, and what given ones do, each for its own time."""
+
+        async def used(periods: Sequence[Period]) -> tuple[ClosedUsage, ...]:
+            read = {one.period: one for one in known}
+            return tuple(
+                [
+                    read.get(each)
+                    or await self._usage.figures(organization_id, each, proving=proving)
+                    for each in periods
+                ]
+            )
+
+        window, plan = terms.period, catalog.plan(terms.plan)
+        beneath = await used(without(window, (part.used for part in given)))
+        fees = fee_of_window(plan, window) if plan is not None and terms.with_fee else []
+        parts = [RatedPart("", terms.plan, plan, catalog, terms.at_cost, beneath)]
+        billed: dict[str, list[GivenPart]] = {}
+        for part in given:
+            its_catalog = await self._catalog(part.stretch.catalog_version)
+            fees += given_fees(part, _plan_of(its_catalog, part), window)
+            if part.bills_usage:
+                billed.setdefault(part.stretch.plan, []).append(part)
+        for key, mine in billed.items():
+            its_catalog = await self._catalog(mine[-1].stretch.catalog_version)
+            periods = [part.used for part in mine]
+            ours = as_ours(_plan_of(its_catalog, mine[-1]), periods, window)
+            parts.append(
+                RatedPart(f"given:{key}:", key, ours, its_catalog, False, await used(periods))
+            )
+        charges = [charge for part in parts for charge in _of_part(part, window)]
+        return RatedWindow(window, catalog.currency, tuple(parts), (*fees, *charges), {})
 
     async def _before(
         self, organization_id: OrganizationId, start: datetime
@@ -176,25 +262,6 @@ class WindowRating:
         return await self._catalogs.version(version)
 
 
-def _rated(
-    catalog: Catalog, terms: Terms, usage: ClosedUsage, before: Mapping[str, Billed]
-) -> RatedWindow:
-    plan = catalog.plan(terms.plan)
-    try:
-        charges = charges_of(
-            plan,
-            catalog,
-            usage.lines,
-            terms.period,
-            with_fee=terms.with_fee,
-            at_cost=terms.at_cost,
-        )
-    except CostsAreInDollars:
-        raise NotYetIssuable from None
-    part = RatedPart("", terms.plan, plan, catalog, terms.at_cost, (usage,))
-    return RatedWindow(terms.period, catalog.currency, (part,), tuple(charges), before)
-
-
 def put_together(
     own: RatedWindow, again: Sequence[RatedWindow]
 ) -> tuple[tuple[BillLine, ...], set[object]]:
@@ -205,8 +272,49 @@ def put_together(
     """
     lines = [_line(charge, own.currency, own.period) for charge in own.charges]
     differences = [*_kept(own), *(line for one in again for line in _adjustments(one))]
-    given, cut = _fitting(lines, differences, own.currency)
-    return (*lines, *given), cut
+    back, cut = _fitting(lines, differences, own.currency)
+    return (*lines, *back), cut
+
+
+def parts_of(coverage: Coverage, organization_id: UUID, window: Period) -> list[GivenPart]:
+    """What was given in a window, oldest first."""
+    found = []
+    for stretch in coverage.given(organization_id):
+        used, paid = stretch.used_in(window), stretch.paid_in(window)
+        if used is not None:
+            due = coverage.uncovered(organization_id, paid) if paid is not None else []
+            found.append(GivenPart(stretch, used, tuple(due)))
+    return found
+
+
+def _of_part(part: RatedPart, window: Period) -> list[Charge]:
+    lines = [line for usage in part.usage for line in usage.lines]
+    charges = _charges(part.plan, part.catalog, lines, window, at_cost=part.at_cost)
+    if not part.prefix:
+        return charges
+    shown = Period(part.usage[0].period.start, part.usage[-1].period.end)
+    return [replace(one, key=part.prefix + one.key, period=shown) for one in charges]
+
+
+def _charges(
+    plan: Plan | None,
+    catalog: Catalog,
+    lines: Sequence[ClosedLine],
+    window: Period,
+    *,
+    at_cost: bool,
+) -> list[Charge]:
+    try:
+        return charges_of(plan, catalog, lines, window, with_fee=False, at_cost=at_cost)
+    except CostsAreInDollars:
+        raise NotYetIssuable from None
+
+
+def _plan_of(catalog: Catalog, part: GivenPart) -> Plan:
+    plan = catalog.plan(part.stretch.plan)
+    if plan is None:
+        raise LookupError(f"the catalog {catalog.name} has no plan {part.stretch.plan}")
+    return plan
 
 
 def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:

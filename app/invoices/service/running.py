@@ -13,10 +13,12 @@ from app.invoices.domain import InvoiceStatus, RunReport
 from app.invoices.errors import WindowIssued
 from app.invoices.repository.own import Known, OwnInvoiceRepository
 from app.invoices.service.issuing import Dates, InvoiceIssuing
+from app.invoices.service.rating import ADJUSTED_FOR
 from app.invoices.service.terms import WindowTerms
 from app.kernel.clock import Clock
 from app.kernel.errors import BillingError
 from app.kernel.ids import OrganizationId
+from app.kernel.periods import Period
 from app.organizations.domain import Held, HeldWindow
 from app.organizations.service.held import HeldPlans
 from app.subscriptions.service.coverage import Coverage, SubscriptionCoverage
@@ -28,6 +30,17 @@ LOOKS_BACK = timedelta(days=62)
 """A window that ended longer ago and was not billed is for an operator to look at."""
 
 _PAGE = 200
+
+
+def _closed(held: Held, coverage: Coverage, since: datetime, now: datetime) -> list[HeldWindow]:
+    """What ended, also time without a subscription in which a plan was given for a while."""
+    found = {window.period.start: window for window in held.closed(since, now)}
+    for stretch in coverage.given(held.organization.id):
+        start, end = max(stretch.since, since), min(stretch.until or now, now)
+        if stretch.bills_anything and start < end:
+            for window in held.closed_around(Period(start, end), stretch.beneath, now):
+                found.setdefault(window.period.start, window)
+    return [found[start] for start in sorted(found)]
 
 
 def _nobody(_: UUID) -> None:
@@ -77,7 +90,7 @@ class InvoiceRun:
                 known = await self._own.known_for_platform(ids, since)
                 rated = await self._own.rated_for_platform(ids, since)
             for held in page:
-                for window in held.closed(since, self._clock.now()):
+                for window in _closed(held, coverage, since, self._clock.now()):
                     key = (held.organization.id, window.period.start)
                     invoice = known.get(key)
                     if invoice is None and key in rated:
@@ -98,8 +111,9 @@ class InvoiceRun:
     async def _pages(self, since: datetime, start: UUID | None) -> AsyncIterator[list[Held]]:
         """Those after *start* up to the last, then from the first to *start*."""
         after, is_around = start, start is None
+        given_to = await self._coverage.given_to(since - ADJUSTED_FOR)
         while True:
-            page = await self._held.page(self._terms.plans(), since, after, _PAGE)
+            page = await self._held.page(self._terms.plans(), since, after, _PAGE, given_to)
             if is_around and start is not None:
                 page = [held for held in page if held.organization.id <= start]
             if page:

@@ -8,17 +8,19 @@ from app.catalog.domain import Catalog, Interval, Plan
 from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.domain import bills_usage
-from app.invoices.service.rating import Terms
+from app.invoices.service.rating import ADJUSTED_FOR, Terms
 from app.kernel.ids import OrganizationId
-from app.kernel.periods import Period
+from app.kernel.periods import Period, calendar_month, plus_months
 from app.organizations.domain import Held, HeldWindow
 from app.organizations.service.held import HeldPlans
+from app.subscriptions.given import open_one
 from app.subscriptions.service.coverage import Coverage, SubscriptionCoverage
 
 
 class WindowTerms:
     """A plan's fee is ours where no subscription at Stripe bills it; its usage where the catalog
-    has a price of ours for it, or tokens that nobody has a price for."""
+    has a price of ours for it, or tokens that nobody has a price for. What is under a given plan
+    is ours, unless it was given free."""
 
     def __init__(
         self,
@@ -45,41 +47,73 @@ class WindowTerms:
             held = await self._held.of(organization_id)
             coverage = await self._coverage.of([organization_id])
             window = held.of_month(month)
-            catalog, plan = await self._plan(held, window)
+            catalog, plan, key = await self._plan(held, window, coverage)
         return Terms(
             period=window.period,
-            plan=window.plan,
+            plan=key,
             catalog_version=catalog.id,
             with_fee=plan is not None and _with_fee(plan, held, window, coverage),
             at_cost=plan is None or not plan.metered,
+            coverage=coverage,
         )
 
-    async def running(self, organization_id: OrganizationId, now: datetime) -> Terms | None:
-        """The window that counts at *now*, as the run will bill it. Joins the unit around it."""
+    async def window(self, organization_id: OrganizationId, now: datetime) -> Period:
+        """The window that counts at *now*, as it is billed. Joins the unit around it."""
+        async with self._work.begin(organization_id):
+            return (await self._held.of(organization_id)).windows.around(now)
+
+    async def running(
+        self, organization_id: OrganizationId, now: datetime, *, after: Period | None = None
+    ) -> Terms | None:
+        """The window that counts at *now*, or the one *after* it, as the run will bill it.
+
+        Joins the unit around it.
+        """
         async with self._work.begin(organization_id):
             held = await self._held.of(organization_id)
             coverage = await self._coverage.of([organization_id])
-            window = HeldWindow(held.windows.at(now), held.organization.entitlements.plan)
-            return await self.due(held, window, coverage)
+            plan = held.organization.entitlements.plan
+            if after is None:
+                return await self.due(held, HeldWindow(held.windows.around(now), plan), coverage)
+            month = calendar_month(after.end)
+            if held.organization.entitlements.window is not None:
+                month = Period(after.end, plus_months(after.end, 1))
+            return await self.due(held, HeldWindow(month, plan), coverage)
 
     async def due(self, held: Held, window: HeldWindow, coverage: Coverage) -> Terms | None:
         """As the plan says; None where all of it is somebody else's to bill."""
-        catalog, plan = await self._plan(held, window)
-        if plan is None:
+        catalog, plan, key = await self._plan(held, window, coverage)
+        with_fee = plan is not None and _with_fee(plan, held, window, coverage)
+        is_ours = with_fee or (plan is not None and bills_usage(plan))
+        if not is_ours and not _bills_given(held, window, coverage):
             return None
-        with_fee = _with_fee(plan, held, window, coverage)
-        if not with_fee and not bills_usage(plan):
-            return None
-        return Terms(window.period, window.plan, catalog.id, with_fee, at_cost=False)
+        return Terms(window.period, key, catalog.id, with_fee, at_cost=False, coverage=coverage)
 
-    async def _plan(self, held: Held, window: HeldWindow) -> tuple[Catalog, Plan | None]:
-        """The plan as it was bought; as it is sold now, where that is not known any more."""
-        version = held.organization.entitlements.catalog_version
+    async def _plan(
+        self, held: Held, window: HeldWindow, coverage: Coverage
+    ) -> tuple[Catalog, Plan | None, str]:
+        """The plan beneath what was given, as it was bought; as it is sold now, where that is not
+        known any more."""
+        key, version = window.plan, held.organization.entitlements.catalog_version
+        counting = open_one(coverage.given(held.organization.id))
+        if counting is not None and window not in held.past:
+            key, version = counting.beneath, counting.beneath_version
         bought = await self._catalogs.version(version) if version is not None else None
-        if bought is not None and (plan := bought.plan(window.plan)) is not None:
-            return bought, plan
+        if bought is not None and (plan := bought.plan(key)) is not None:
+            return bought, plan, key
         active = self._catalogs.active
-        return active, active.plan(window.plan)
+        return active, active.plan(key), key
+
+
+def _bills_given(held: Held, window: HeldWindow, coverage: Coverage) -> bool:
+    """Whether a given plan is billed in the window, or was so lately that use of it may be news."""
+    start = window.period.start - ADJUSTED_FOR
+    return any(
+        each.bills_anything
+        and each.since < window.period.end
+        and (each.until is None or each.until > start)
+        for each in coverage.given(held.organization.id)
+    )
 
 
 def _with_fee(plan: Plan, held: Held, window: HeldWindow, coverage: Coverage) -> bool:

@@ -25,11 +25,17 @@ class HeldPlans:
             return await self._held.get(organization_id)
 
     async def page(
-        self, plans: Sequence[str], since: datetime, after: UUID | None, limit: int
+        self,
+        plans: Sequence[str],
+        since: datetime,
+        after: UUID | None,
+        limit: int,
+        also: Sequence[UUID] = (),
     ) -> list[Held]:
-        """Organizations that hold one of *plans* or held one until after *since*, by id."""
+        """Organizations that hold one of *plans* or held one until after *since*, and those that
+        *also* names, by id."""
         async with self._work.begin_platform():
-            return await self._held.page_for_platform(plans, since, after, limit)
+            return await self._held.page_for_platform(plans, since, after, limit, also)
 
     async def anyone(self) -> UUID | None:
         """One organization out of all, by chance; none where there are none."""

@@ -159,12 +159,17 @@ class OrganizationService:
         return (await self.get(organization_id)).entitlements
 
     async def apply_entitlements(
-        self, organization_id: OrganizationId, granted: Entitlements
+        self,
+        organization_id: OrganizationId,
+        granted: Entitlements,
+        *,
+        kept_as: str | None = None,
     ) -> None:
         """Replace what the organization may use; joins the caller's unit.
 
         A change of window keeps the old one in the history as far as it has counted, and cuts off
-        of the history what the new one takes back: it may open long after it started. Repeating
+        of the history what the new one takes back: it may open long after it started. *kept_as*
+        names the plan that the old one was bought with, where another was given above it. Repeating
         the call changes nothing. People beyond a smaller seat limit stay; nobody can be added.
         """
         now = self._clock.now()
@@ -178,7 +183,7 @@ class OrganizationService:
                 await self._windows.cut_off(organization_id, since)
                 passed = closed_part(before.window, since)
                 if passed is not None:
-                    await self._windows.keep(organization_id, passed, before.plan)
+                    await self._windows.keep(organization_id, passed, kept_as or before.plan)
                 self._work.announce(QuotaWindowChanged(organization_id, since))
             organization.grant(granted, now)
             if before.draws_on_credit != granted.draws_on_credit:

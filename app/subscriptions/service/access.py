@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,8 +24,10 @@ from app.subscriptions.domain import (
     grace_until,
 )
 from app.subscriptions.events import DuplicateSubscription, TrialEnding
+from app.subscriptions.metering import MeteredPlans
 from app.subscriptions.models import ManualPlan, Subscription
 from app.subscriptions.repository import ManualPlanRepository, SubscriptionRepository
+from app.subscriptions.service.given import GivenStretches
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,8 @@ class AccessReview:
         catalogs: CatalogService,
         clock: Clock,
         grace_days: int,
+        stretches: GivenStretches,
+        meters: Callable[[], MeteredPlans],
     ) -> None:
         self._work = work
         self._subscriptions = subscriptions
@@ -54,6 +58,8 @@ class AccessReview:
         self._catalogs = catalogs
         self._clock = clock
         self._grace_days = grace_days
+        self._stretches = stretches
+        self._meters = meters
 
     async def make(
         self, organization_id: OrganizationId, *, ending_trial: str | None = None
@@ -73,12 +79,17 @@ class AccessReview:
             self._tell_of_trial(row, now, is_told=row.stripe_subscription_id == ending_trial)
             if row.status == "past_due" and row.first_failed_at is not None:
                 self._return_at(organization_id, grace_until(row.first_failed_at, self._grace_days))
-        granted = await self._granted(rows, decision)
-        manual = await self._manual_plans.find_in_force(organization_id, now)
-        if manual is not None:
-            self._return_at(organization_id, manual.ends_at)
-            granted = _better(granted, manual, catalog)
-        await self._organizations.apply_entitlements(organization_id, granted)
+        bought = await self._granted(rows, decision)
+        granted, given = bought, await self._manual_plans.find_in_force(organization_id, now)
+        if given is not None:
+            self._return_at(organization_id, given.ends_at)
+            granted = _better(bought, given, catalog)
+        # One instant for all three: use before it is billed by what counted before it.
+        counts = given if granted is not bought else None
+        beneath = await self._stretches.follow(organization_id, counts, bought, catalog, now)
+        metered = bought if counts is None and decision.counts is not None else None
+        await self._meters().follow(organization_id, metered, now)
+        await self._organizations.apply_entitlements(organization_id, granted, kept_as=beneath)
 
     async def _note_trouble(self, organization_id: OrganizationId, row: Subscription) -> None:
         owed: list[Failure] = []

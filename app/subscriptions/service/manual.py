@@ -12,6 +12,7 @@ from app.kernel.ids import OrganizationId, UserId, encode_id, new_id
 from app.organizations.service import OrganizationService
 from app.subscriptions.domain import GivenPlan
 from app.subscriptions.errors import EndsInThePast, NoManualPlan
+from app.subscriptions.given import GivenBilling
 from app.subscriptions.models import ManualPlan
 from app.subscriptions.repository import ManualPlanRepository, SubscriptionRepository
 from app.subscriptions.service.mirror import SubscriptionMirror
@@ -48,9 +49,14 @@ class ManualPlanService:
         ends_at: datetime,
         reason: str,
         operator_id: UserId,
+        *,
+        billing: GivenBilling = GivenBilling.INVOICE,
+        usage_billing: GivenBilling | None = None,
     ) -> GivenPlan:
         """Grant *plan* from now until *ends_at*; it takes the place of one that was given before.
 
+        Its fee, and what it meters, is billed or free as *billing* says, and *usage_billing* where
+        the use is another matter (decision 0915).
         No event of Stripe's takes it back before its end. Raises `UnknownPlan`, `EndsInThePast`,
         `OrganizationNotFound`.
         """
@@ -70,13 +76,20 @@ class ManualPlanService:
                 granted_by=operator_id,
                 granted_at=now,
                 ends_at=ends_at,
+                fee=billing.value,
+                usage=(usage_billing or billing).value,
             )
             self._plans.add(given)
             self._audit.record(
                 "subscriptions.manual_plan_given",
                 encode_id("org", organization_id),
                 organization_id=organization_id,
-                after={"plan": plan, "ends_at": ends_at},
+                after={
+                    "plan": plan,
+                    "ends_at": ends_at,
+                    "billing": given.fee,
+                    "usage_billing": given.usage,
+                },
                 reason=reason,
             )
             await self._mirror.review_access(organization_id)
@@ -116,4 +129,6 @@ class ManualPlanService:
             granted_by=UserId(given.granted_by),
             granted_at=given.granted_at,
             ends_at=given.ends_at,
+            billing=GivenBilling(given.fee),
+            usage_billing=GivenBilling(given.usage),
         )

@@ -17,6 +17,24 @@ _BATCH = f"""
     from {_EVENT} cross join lateral jsonb_object_keys(counted) as k (metric) limit 1
 """
 
+_GIVEN = """
+    insert into manual_plans (organization_id, id, plan, reason, granted_by, granted_at, ends_at,
+        fee, usage)
+    select id, '00000000-0000-0000-0000-000000000003', plan, '', id, created_at,
+        created_at + interval '1 day', 'invoice', 'invoice'
+    from organizations limit 1
+"""
+_STRETCH = """
+    insert into given_stretches (organization_id, id, manual_plan_id, plan, catalog_version, fee,
+        usage, beneath, since, ends_at)
+    select organization_id, id, id, plan, id, fee, usage, 'free', granted_at, ends_at
+    from manual_plans where id = '00000000-0000-0000-0000-000000000003'
+"""
+_ENROLMENT = """
+    insert into metered_enrolments (organization_id, id, stripe_customer_id, prices, since)
+    select organization_id, id, 'cus_1', '{}', since + interval '1 hour' from given_stretches
+"""
+
 _ENDPOINT = """
     insert into webhook_endpoints (organization_id, id, url, description, events, secret,
         is_enabled, last_sequence, created_by, created_at)
@@ -145,6 +163,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "metered.an_event_is_told_once": (_PORTION, _PORTION.replace("01'", "02'")),
     "metered.batches_are_the_sums_of_their_events": (_PORTION, _BATCH),
     "metered.nothing_waits_for_ever": (_BATCH,),
+    "metered.use_is_billed_by_one": (_GIVEN, _STRETCH, _ENROLMENT),
     "invoices.lines_add_up": ("update invoice_lines set amount = amount + 1",),
     "invoices.totals_add_up": ("update invoices set total = total + 1",),
     "invoices.what_is_due_is_what_credit_left": (

@@ -15,7 +15,8 @@ from app.gateways.stripe.errors import StripeUnavailable
 from app.gateways.stripe.metering import MeteringGateway, MeterReport, StripeMeter
 from app.kernel.clock import ManualClock
 from app.metered.repository import BatchRepository
-from app.metered.service import Enrolments, MeterErrors
+from app.metered.service import MeterErrors
+from app.subscriptions.service import SubscriptionMirror
 from tests.factories.operators import an_operator
 from tests.factories.people import an_owner
 from tests.factories.subscriptions import ask, subscribed
@@ -94,8 +95,9 @@ async def test_the_end_of_the_plan_ends_the_metering(meterage: Meterage) -> None
 
 
 async def test_reviewing_an_enrolment_again_changes_nothing(meterage: Meterage) -> None:
-    enrolments = meterage.shop.service.services[Enrolments]
-    await asyncio.gather(*(enrolments.review(meterage.owner.organization_id) for _ in range(3)))
+    mirror = meterage.shop.service.services[SubscriptionMirror]
+    whose = meterage.owner.organization_id
+    await asyncio.gather(*(mirror.review_access(whose) for _ in range(3)))
     assert len(await meterage.shop.rows("select 1 from metered_enrolments")) == 1
 
 
