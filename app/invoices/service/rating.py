@@ -24,6 +24,7 @@ from app.invoices.domain import (
 from app.invoices.errors import NotYetIssuable
 from app.invoices.models import BilledWindow
 from app.invoices.repository.own import Billed, OwnInvoiceRepository
+from app.invoices.service.given import parts_of, plan_of
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
@@ -238,13 +239,13 @@ class WindowRating:
         billed: dict[str, list[GivenPart]] = {}
         for part in given:
             its_catalog = await self._catalog(part.stretch.catalog_version)
-            fees += given_fees(part, _plan_of(its_catalog, part), window)
+            fees += given_fees(part, plan_of(its_catalog, part), window)
             if part.bills_usage:
                 billed.setdefault(part.stretch.plan, []).append(part)
         for key, mine in billed.items():
             its_catalog = await self._catalog(mine[-1].stretch.catalog_version)
             periods = [part.used for part in mine]
-            ours = as_ours(_plan_of(its_catalog, mine[-1]), periods, window)
+            ours = as_ours(plan_of(its_catalog, mine[-1]), periods, window)
             parts.append(
                 RatedPart(f"given:{key}:", key, ours, its_catalog, False, await used(periods))
             )
@@ -276,17 +277,6 @@ def put_together(
     return (*lines, *back), cut
 
 
-def parts_of(coverage: Coverage, organization_id: UUID, window: Period) -> list[GivenPart]:
-    """What was given in a window, oldest first."""
-    found = []
-    for stretch in coverage.given(organization_id):
-        used, paid = stretch.used_in(window), stretch.paid_in(window)
-        if used is not None:
-            due = coverage.uncovered(organization_id, paid) if paid is not None else []
-            found.append(GivenPart(stretch, used, tuple(due)))
-    return found
-
-
 def _of_part(part: RatedPart, window: Period) -> list[Charge]:
     lines = [line for usage in part.usage for line in usage.lines]
     charges = _charges(part.plan, part.catalog, lines, window, at_cost=part.at_cost)
@@ -308,13 +298,6 @@ def _charges(
         return charges_of(plan, catalog, lines, window, with_fee=False, at_cost=at_cost)
     except CostsAreInDollars:
         raise NotYetIssuable from None
-
-
-def _plan_of(catalog: Catalog, part: GivenPart) -> Plan:
-    plan = catalog.plan(part.stretch.plan)
-    if plan is None:
-        raise LookupError(f"the catalog {catalog.name} has no plan {part.stretch.plan}")
-    return plan
 
 
 def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:

@@ -30,6 +30,7 @@ from tests.factories.subscriptions import checkout, subscription
 from tests.features.subscriptions.conftest import Store
 from tests.support.long import EVERYTHING
 from tests.support.staying import staying_signed_in
+from tools import verify_invoice
 
 PLUS = "enterprise_plus"
 LIVES = 200 if EVERYTHING else 4
@@ -145,6 +146,12 @@ async def a_life(store: Store) -> Life:
     return Life(store, owner, operator)
 
 
+async def wrong_with(life: Life, invoice: dict[str, Any]) -> list[str]:
+    """What somebody finds who reckons the invoice up again from its proof."""
+    proof = await life.owner.client.get(f"/api/v1/billing/invoices/{invoice['id']}/proof")
+    return list(verify_invoice.verify(proof.text)[1])
+
+
 def lines_of(invoice: dict[str, Any]) -> list[tuple[str, int]]:
     return [(line["kind"], line["amount"]) for line in invoice["lines"]]
 
@@ -173,6 +180,7 @@ async def test_a_given_plans_fee_is_for_the_seconds_for_which_it_was_held(life: 
     )
     assert (usage["kind"], usage["amount"]) == ("usage", 99)
     assert invoice["plan"] == PLUS
+    assert await wrong_with(life, invoice) == []
 
 
 async def test_one_that_is_withdrawn_costs_what_it_was_held_for(life: Life) -> None:
@@ -225,6 +233,7 @@ async def test_giving_again_in_mid_month_is_two_stretches(life: Life) -> None:
         ("fee", round(99_900 * 3 / days)),
         ("fee", round(500_000 * (6 + 15 / 24) / days)),
     ]
+    assert await wrong_with(life, invoice) == []
 
 
 async def test_an_issued_month_is_corrected_when_the_plan_is_taken_back(life: Life) -> None:
