@@ -398,6 +398,7 @@ async def test_in_random_lives_every_metered_unit_is_billed_exactly_once(
             # What was told up to an instant was told under what counted up to it.
             store.clock.advance(timedelta(seconds=1))
         await life.cancel()
+        store.clock.advance(timedelta(seconds=1))
         await life.withdraw()
         assert all(one[0] != two[0] for one, two in pairwise(life.held)), "one instant, one plan"
         await collector.collect()
