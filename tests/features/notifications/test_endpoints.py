@@ -22,6 +22,7 @@ from app.kernel.facts import Fact
 from app.kernel.ids import OrganizationId, decode_id, encode_id, new_id
 from app.notifications.domain import LEASE, HookEvent
 from app.notifications.endpoints import ENDPOINT_RETRIES, KEPT
+from app.notifications.kinds import RULES
 from app.notifications.service.endpoints import EndpointService, SecretBox
 from app.notifications.service.posting import Posting
 from app.notifications.standard_webhooks import headers
@@ -237,6 +238,10 @@ async def test_an_inquiry_that_becomes_a_dispute_is_told_as_both_and_each_once(
     ]
     subjects = [mail.subject for mail in hooked.service.mail.to(owner.email)]
     assert len([each for each in subjects if ": a bank " in each]) == 2, subjects
+
+
+def test_whatever_an_endpoint_may_ask_for_is_told_some_day() -> None:
+    assert {rule.event for rule in RULES.values()} - {None} == set(HookEvent) - {HookEvent.PING}
 
 
 async def test_endpoints_hear_of_cards_that_expire(hooked: Hooked) -> None:
