@@ -25,6 +25,7 @@ SCHEDULE: tuple[Scheduled, ...] = (
     Scheduled("metered.report", "* * * * *"),
     Scheduled("metered.forget_events", "30 4 * * *"),
     Scheduled("payments.make_requested_refunds", "* * * * *"),
+    Scheduled("payments.keep_promises", "50 * * * *"),
     Scheduled("notifications.forget", "30 4 * * *"),
     Scheduled("recovery.sweep", "*/15 * * * *"),
     Scheduled("subscriptions.look_at_cards", "25 6 1,15 * *"),

@@ -29,6 +29,11 @@ async def keep_promise(payload: Payload, services: Services) -> None:
     )
 
 
+async def keep_promises(payload: Payload, services: Services) -> None:
+    """Send back what credit notes promised while Stripe was away."""
+    await services[PromisedRefunds].keep_all()
+
+
 async def follow_refund(payload: Payload, services: Services) -> None:
     """Let a credit note know how its refund stands."""
     await services[PromisedRefunds].follow(
@@ -40,5 +45,6 @@ JOBS = {
     "payments.make_requested_refunds": make_requested_refunds,
     "payments.look_up": look_up_payment,
     "payments.keep_promise": keep_promise,
+    "payments.keep_promises": keep_promises,
     "payments.follow_refund": follow_refund,
 }

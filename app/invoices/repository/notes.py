@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 
 from app.infra.db.repository import Repository
-from app.invoices.domain import Noted, NotedLine, NoteKind, RefundState, Settlement
+from app.invoices.domain import Noted, NotedLine, NoteKind, RefundState, RefundWay, Settlement
 from app.invoices.errors import CreditNoteNotFound
 from app.invoices.models import (
     CreditNote,
@@ -71,6 +71,19 @@ class NoteRepository(Repository):
         if found is None:
             raise CreditNoteNotFound
         return OrganizationId(found)
+
+    async def list_promised_due(self, limit: int) -> list[tuple[OrganizationId, UUID]]:
+        """Notes whose refund Stripe is still to be asked for, the oldest first."""
+        found = await self.session.execute(
+            select(CreditNote.organization_id, CreditNote.id)
+            .where(
+                CreditNote.refund_way == RefundWay.STRIPE.value,
+                CreditNote.refund_state == RefundState.REQUESTED.value,
+            )
+            .order_by(CreditNote.id)
+            .limit(limit)
+        )
+        return [(OrganizationId(row[0]), row[1]) for row in found]
 
     async def of_invoices(
         self, organization_id: OrganizationId, invoice_ids: Collection[UUID]

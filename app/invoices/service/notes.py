@@ -92,6 +92,11 @@ class NotePromises:
                 stripe_invoice_id=asked[note.invoice_id],
             )
 
+    async def due(self, limit: int) -> list[tuple[OrganizationId, UUID]]:
+        """Notes of whichever organization that wait for Stripe, the oldest first."""
+        async with self._work.begin_platform():
+            return await self._notes.list_promised_due(limit)
+
     async def take(
         self,
         organization_id: OrganizationId,

@@ -25,6 +25,8 @@ from app.payments.service.reports import PaymentReports
 
 log = structlog.get_logger(__name__)
 
+_BATCH = 100
+
 _STATES = {
     RefundStatus.REQUESTED.value: RefundState.REQUESTED,
     RefundStatus.PENDING.value: RefundState.PENDING,
@@ -70,6 +72,15 @@ class PromisedRefunds:
             )
             return
         await self.follow(organization_id, note_id)
+
+    async def keep_all(self) -> None:
+        """Send whatever still waits: Stripe may have been away for longer than a job tries."""
+        for organization_id, note_id in await self._promises.due(_BATCH):
+            try:
+                await self.keep(organization_id, note_id)
+            except Unavailable as failure:
+                log.warning("payments.promise_waits", credit_note_id=note_id, reason=failure.code)
+                return
 
     async def follow(self, organization_id: OrganizationId, refund_id: UUID) -> None:
         """Let a note know how its refund stands; another refund's id belongs to no note."""
