@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -84,19 +85,7 @@ class InvoiceRun:
         since = self._clock.now() - LOOKS_BACK
         start = await self._held.anyone() if anywhere else None
         async for page in self._pages(since, start):
-            ids = [held.organization.id for held in page]
-            async with self._work.begin_platform():
-                coverage = await self._coverage.of(ids)
-                known = await self._own.known_for_platform(ids, since)
-                rated = await self._own.rated_for_platform(ids, since)
-            for held in page:
-                for window in _closed(held, coverage, since, self._clock.now()):
-                    key = (held.organization.id, window.period.start)
-                    invoice = known.get(key)
-                    if invoice is None and key in rated:
-                        continue
-                    await self._guarded(held, window, invoice, coverage, report)
-                tell(held.organization.id)
+            await self._close_page(page, since, report, tell)
         if report.organizations:
             log.info(
                 "invoices.run",
@@ -107,6 +96,41 @@ class InvoiceRun:
                 failed=report.failed,
             )
         return report
+
+    async def _close_page(
+        self,
+        page: Sequence[Held],
+        since: datetime,
+        report: RunReport,
+        tell: Callable[[UUID], None],
+    ) -> None:
+        """Where another run is at the same page, this one goes on from the page's other end."""
+        ids = [held.organization.id for held in page]
+        async with self._work.begin_platform():
+            coverage = await self._coverage.of(ids)
+        known, rated = await self._billed(ids, since)
+        left = deque(page)
+        while left:
+            held = left.popleft()
+            met = False
+            for window in _closed(held, coverage, since, self._clock.now()):
+                key = (held.organization.id, window.period.start)
+                invoice = known.get(key)
+                if invoice is not None or key not in rated:
+                    met |= await self._guarded(held, window, invoice, coverage, report)
+            tell(held.organization.id)
+            if met:
+                known, rated = await self._billed(ids, since)
+                left.reverse()
+
+    async def _billed(
+        self, ids: Sequence[UUID], since: datetime
+    ) -> tuple[dict[tuple[UUID, datetime], Known], set[tuple[UUID, datetime]]]:
+        async with self._work.begin_platform():
+            return (
+                await self._own.known_for_platform(ids, since),
+                await self._own.rated_for_platform(ids, since),
+            )
 
     async def _pages(self, since: datetime, start: UUID | None) -> AsyncIterator[list[Held]]:
         """Those after *start* up to the last, then from the first to *start*."""
@@ -131,13 +155,13 @@ class InvoiceRun:
         known: Known | None,
         coverage: Coverage,
         report: RunReport,
-    ) -> None:
+    ) -> bool:
+        """Whether another run was quicker."""
         owner = held.organization.id
         try:
             await self._close(held, window, known, coverage, report)
         except WindowIssued:
-            # Another runner was quicker.
-            return
+            return True
         except UsageUnpriced as error:
             report.waiting_for_prices += 1
             log.warning("invoices.waits_for_prices", organization_id=owner, **error.context)
@@ -147,6 +171,7 @@ class InvoiceRun:
         except Exception:
             report.failed += 1
             log.exception("invoices.not_closed", organization_id=owner)
+        return False
 
     async def _close(
         self,
