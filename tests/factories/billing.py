@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from app.credits.models import TopUp
+from app.kernel.ids import encode_id, new_id
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner
 from tests.support.service import Service
@@ -76,3 +78,25 @@ async def a_credited_invoice(service: Service, owner: Owner) -> tuple[str, str]:
         reason="An example",
     )
     return str(issued["id"]), str(note["id"])
+
+
+async def a_top_up(service: Service, owner: Owner) -> str:
+    """The id of a purchase of credit that was given up."""
+    now = service.clock.now()
+    top_up = TopUp(
+        organization_id=owner.organization_id,
+        id=new_id(),
+        kind="manual",
+        state="void",
+        amount=1000,
+        currency="usd",
+        month=now.date().replace(day=1),
+        monthly_cap=None,
+        stripe_customer_id="cus_1",
+        actor="system",
+        created_at=now,
+        settled_at=now,
+    )
+    async with service.work.begin(owner.organization_id) as session:
+        session.add(top_up)
+    return encode_id("top", top_up.id)

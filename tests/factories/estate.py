@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.factories.billing import a_credited_invoice
+from tests.factories.billing import a_credited_invoice, a_top_up
 from tests.factories.people import Owner, an_email, an_owner
 from tests.factories.subscriptions import a_visit
 from tests.support.service import Service
@@ -57,6 +57,7 @@ async def an_estate(service: Service) -> Estate:
     )
     ping = await http.post(f"/api/v1/notifications/endpoints/{endpoint.json()['id']}/ping")
     invoice_id, credit_note_id = await a_credited_invoice(service, owner)
+    top_up_id = await a_top_up(service, owner)
     checkout_id = await a_visit(service, owner.organization_id)
     me = await http.get("/api/v1/auth/me")
     for answer in (
@@ -88,6 +89,7 @@ async def an_estate(service: Service) -> Estate:
             "debate_id": "a-debate",
             "invoice_id": invoice_id,
             "credit_note_id": credit_note_id,
+            "top_up_id": top_up_id,
             "checkout_id": checkout_id,
             "endpoint_id": endpoint.json()["id"],
             "delivery_id": ping.json()["id"],
