@@ -9,7 +9,15 @@ from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.budgets.events import BudgetThresholdReached
 from app.credits.events import AutoTopUpFailed, CreditExpiring, CreditLow, CreditToppedUp
 from app.infra.jobs.queue import NewJob
-from app.invoices.events import InvoiceIssued, InvoicePaid, PromiseBroken, RefundPromised
+from app.invoices.events import (
+    InvoiceIssued,
+    InvoicePaid,
+    OwnPaymentActionRequired,
+    OwnPaymentFailed,
+    OwnPaymentRecovered,
+    PromiseBroken,
+    RefundPromised,
+)
 from app.kernel.facts import Fact
 from app.kernel.ids import new_id
 from app.notifications.events import EndpointDisabled
@@ -56,6 +64,12 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     InvoiceIssued: ("invoices.collect", "notifications.invoice_ready"),
     InvoicePaid: ("notifications.receipt", "payments.look_up"),
     SubscriptionChanged: ("recovery.follow",),
+    OwnPaymentFailed: ("notifications.payment_failed", "recovery.note_failure"),
+    OwnPaymentActionRequired: (
+        "notifications.payment_action_required",
+        "recovery.note_action_required",
+    ),
+    OwnPaymentRecovered: ("recovery.note_payment",),
     PaymentFailed: ("notifications.payment_failed", "recovery.note_failure"),
     PaymentActionRequired: (
         "notifications.payment_action_required",

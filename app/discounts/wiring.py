@@ -1,6 +1,7 @@
 """How discounts are built."""
 
 from app.audit.service import AuditLog
+from app.catalog.service import CatalogService
 from app.discounts.repository import PromoCodeRepository, RedemptionRepository
 from app.discounts.service.book import DiscountsOfInvoices
 from app.discounts.service.codes import PromoCodeService
@@ -19,7 +20,9 @@ def register(services: Services) -> None:
     clock = services[Clock]  # type: ignore[type-abstract]
     codes, redemptions = PromoCodeRepository(work), RedemptionRepository(work)
     services.add(PromoCodeService, PromoCodeService(work, codes, audit, clock))
-    services.add(Redeeming, Redeeming(work, codes, redemptions, audit, clock))
+    services.add(
+        Redeeming, Redeeming(work, codes, redemptions, audit, clock, services[CatalogService])
+    )
     services.add(DiscountsOfInvoices, DiscountsOfInvoices(work, codes, redemptions, clock))
     stripe = services[CouponsGateway]  # type: ignore[type-abstract]
     services.add(CouponSync, CouponSync(work, codes, stripe))

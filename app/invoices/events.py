@@ -1,6 +1,7 @@
 """What happened to invoices."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from app.kernel.facts import Fact
@@ -12,6 +13,42 @@ class InvoiceIssued(Fact):
 
     organization_id: UUID
     invoice_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPaymentFailed(Fact):
+    """An attempt to collect an invoice of our own failed at Stripe."""
+
+    organization_id: UUID
+    invoice_id: UUID
+    stripe_invoice_id: str
+    attempt: int
+    failed_at: datetime
+    amount_due: int
+    currency: str
+    next_attempt_at: datetime | None
+    pay_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPaymentActionRequired(Fact):
+    """The customer's bank asks for a confirmation before an invoice of our own is paid."""
+
+    organization_id: UUID
+    invoice_id: UUID
+    stripe_invoice_id: str
+    amount_due: int
+    currency: str
+    pay_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPaymentRecovered(Fact):
+    """An invoice of our own was paid through Stripe after an attempt had failed."""
+
+    organization_id: UUID
+    invoice_id: UUID
+    stripe_invoice_id: str
 
 
 @dataclass(frozen=True, slots=True)

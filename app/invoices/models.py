@@ -22,7 +22,7 @@ from app.infra.db.base import PlatformTable, TenantTable
 from app.infra.db.types import CurrencyCode, Exact, MinorUnits
 from app.invoices import domain
 from app.invoices.document import Party
-from app.invoices.domain import InvoiceOrigin, InvoiceStatus, LineKind, Progress
+from app.invoices.domain import InvoiceOrigin, InvoiceStatus, LineKind, PaymentProblem, Progress
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
@@ -214,6 +214,8 @@ class OwnInvoice(TenantTable):
     discounts: Mapped[list[Any]]
     notes: Mapped[list[str]]
     collection: Mapped[str]
+    payment_problem: Mapped[str | None]
+    """Why collecting through Stripe has not worked, as far as is known."""
     finalize_after: Mapped[datetime] = mapped_column(index=True)
     credit_applied: Mapped[MinorUnits] = mapped_column(default=0)
     credit_entries: Mapped[list[Any]]
@@ -224,6 +226,7 @@ class OwnInvoice(TenantTable):
         return domain.OwnPart(
             plan=self.given_plan or self.plan,
             collection=self.collection,
+            payment_problem=PaymentProblem(self.payment_problem) if self.payment_problem else None,
             rounding=self.rounding,
             taxes=tuple(_named(one, one["rate"], currency) for one in self.taxes),
             discounts=tuple(_named(one, one["percent"], currency) for one in self.discounts),
@@ -412,6 +415,8 @@ class InvoiceRequest(TenantTable):
     stripe_customer_id: Mapped[str]
     payment_method_id: Mapped[str | None]
     stripe_invoice_id: Mapped[str | None]
+    attempt: Mapped[int]
+    """The highest attempt whose failure was announced; -1 before there was one."""
     created_at: Mapped[datetime]
 
 

@@ -25,6 +25,7 @@ from app.invoices.domain import (
     LineKind,
     Named,
     OwnPreview,
+    PaymentProblem,
     PreviewedLine,
     RunReport,
 )
@@ -128,6 +129,7 @@ class InvoiceOut(OutputModel):
     period_start: Instant | None
     period_end: Instant | None
     next_payment_attempt: Instant | None
+    payment_problem: PaymentProblem | None
     invoice_pdf: str
     hosted_invoice_url: str | None
     lines: list[InvoiceLineOut]
@@ -168,6 +170,7 @@ class InvoiceOut(OutputModel):
             period_start=invoice.period.start if invoice.period else None,
             period_end=invoice.period.end if invoice.period else None,
             next_payment_attempt=invoice.next_attempt_at,
+            payment_problem=invoice.payment_problem,
             invoice_pdf=pdf_url,
             hosted_invoice_url=invoice.hosted_invoice_url,
             lines=[

@@ -23,9 +23,6 @@ from app.metered.models import MeteredBatch, MeteredEnrolment, MeteredPortion
 class EnrolmentRepository(Repository):
     """Who is metered."""
 
-    async def lock(self, organization_id: OrganizationId) -> None:
-        await advisory_lock(self.session, "metered", organization_id)
-
     async def find_open(self, organization_id: OrganizationId) -> MeteredEnrolment | None:
         found: MeteredEnrolment | None = await self.session.scalar(
             select(MeteredEnrolment).where(

@@ -94,7 +94,7 @@ class Step:
     """One thing that happened, and when."""
 
     id: UUID
-    subscription_id: UUID
+    subscription_id: UUID | None
     kind: StepKind
     happened_at: datetime
     recorded_at: datetime

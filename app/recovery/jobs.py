@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
-from app.kernel.ids import OrganizationId
+from app.kernel.ids import OrganizationId, encode_id
 from app.recovery.domain import StepKind
 from app.recovery.service import FOLLOW_JOB, RecoveryService
 
@@ -25,6 +25,7 @@ async def note_failure(payload: Payload, services: Services) -> None:
         currency=payload["currency"],
         next_attempt_at=_instant(payload["next_attempt_at"]),
         pay_url=payload["pay_url"],
+        detail=_own(payload),
     )
 
 
@@ -38,6 +39,7 @@ async def note_action_required(payload: Payload, services: Services) -> None:
         amount=payload["amount_due"],
         currency=payload["currency"],
         pay_url=payload["pay_url"],
+        detail=_own(payload),
     )
 
 
@@ -48,6 +50,7 @@ async def note_payment(payload: Payload, services: Services) -> None:
         StepKind.PAYMENT_RECEIVED,
         f"paid:{invoice_id}",
         stripe_invoice_id=invoice_id,
+        detail=_own(payload),
     )
 
 
@@ -59,8 +62,16 @@ async def sweep(payload: Payload, services: Services) -> None:
     await services[RecoveryService].sweep()
 
 
-def _whose(payload: Payload) -> tuple[OrganizationId, UUID]:
-    return OrganizationId(UUID(payload["organization_id"])), UUID(payload["subscription_id"])
+def _whose(payload: Payload) -> tuple[OrganizationId, UUID | None]:
+    subscription_id = payload.get("subscription_id")
+    owner = OrganizationId(UUID(payload["organization_id"]))
+    return owner, UUID(subscription_id) if subscription_id is not None else None
+
+
+def _own(payload: Payload) -> str | None:
+    """The invoice of ours that is collected, where it is one."""
+    invoice_id = payload.get("invoice_id")
+    return encode_id("inv", UUID(invoice_id)) if invoice_id is not None else None
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -65,7 +65,8 @@ class RecoveryStep(TenantTable):
     __tablename__ = "recovery_steps"
     __table_args__ = (Index(None, "organization_id", "cause", unique=True),)
 
-    subscription_id: Mapped[UUID]
+    subscription_id: Mapped[UUID | None]
+    """None where an invoice of our own is collected, which belongs to no subscription."""
     kind: Mapped[str]
     cause: Mapped[str]
     happened_at: Mapped[datetime]

@@ -36,7 +36,8 @@ class RecoveryStepOut(OutputModel):
     """What happened, when, and when it was heard of; `notice` is what was told to people.
 
     Steps are in the order of `recorded_at`, the service's time. `happened_at` is read from
-    `clock`: a failed attempt has Stripe's time, which a test clock may move.
+    `clock`: a failed attempt has Stripe's time, which a test clock may move. Where this service's
+    own invoice is collected, `detail` names it, and no grace begins.
     """
 
     kind: StepKind

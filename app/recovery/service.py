@@ -52,7 +52,7 @@ class RecoveryService:
     async def note(
         self,
         organization_id: OrganizationId,
-        subscription_id: UUID,
+        subscription_id: UUID | None,
         kind: StepKind,
         cause: str,
         **details: Any,
@@ -187,7 +187,7 @@ class RecoveryService:
     async def _write(
         self,
         organization_id: OrganizationId,
-        subscription_id: UUID,
+        subscription_id: UUID | None,
         kind: StepKind,
         cause: str,
         details: dict[str, Any],

@@ -8,6 +8,8 @@ from datetime import timedelta
 import structlog
 
 from app.audit.service import AuditLog
+from app.catalog.domain import Interval
+from app.catalog.service import CatalogService
 from app.discounts import domain
 from app.discounts.domain import Channel, Quote, RedemptionState
 from app.discounts.errors import CodeUnknown, CodeUsedUp
@@ -47,12 +49,14 @@ class Redeeming:
         redemptions: RedemptionRepository,
         audit: AuditLog,
         clock: Clock,
+        catalogs: CatalogService,
     ) -> None:
         self._work = work
         self._codes = codes
         self._redemptions = redemptions
         self._audit = audit
         self._clock = clock
+        self._catalogs = catalogs
 
     async def quote(
         self,
@@ -62,7 +66,12 @@ class Redeeming:
         plan: str | None = None,
         amount: Money | None = None,
     ) -> Quote:
-        """What the code would do to a purchase, or why it does nothing. Changes nothing."""
+        """What the code would do to a purchase, or why it does nothing. Changes nothing.
+
+        Without an amount the purchase is a month of the plan.
+        """
+        if amount is None and plan is not None:
+            amount = self._price_of(plan)
         async with self._work.begin(organization_id):
             row = await self._codes.find(code)
             if row is None:
@@ -75,6 +84,11 @@ class Redeeming:
             return Quote(known.code, refusal, terms.percent, terms.fixed, None, amount)
         off = known.off(amount)
         return Quote(known.code, None, terms.percent, terms.fixed, off, amount - off)
+
+    def _price_of(self, plan: str) -> Money | None:
+        sold = self._catalogs.active.plan(plan)
+        price = sold.price(Interval.MONTH) if sold is not None else None
+        return price.money if price is not None else None
 
     async def redeem(self, organization_id: OrganizationId, wish: Wish) -> domain.Redemption:
         """Use a code. Again for the same cause answers the first use.

@@ -23,6 +23,7 @@ from app.invoices.domain.invoice import (
     InvoiceStatus,
     Named,
     OwnPart,
+    PaymentProblem,
     Progress,
 )
 from app.invoices.domain.notes import (
@@ -83,6 +84,7 @@ __all__ = [
     "OwnPreview",
     "PaymentBook",
     "PaymentMade",
+    "PaymentProblem",
     "PreviewedLine",
     "Progress",
     "PromisedRefund",

@@ -37,6 +37,15 @@ class CollectionState(StrEnum):
         return frozenset({CollectionState.PAID.value, CollectionState.VOID.value})
 
 
+class PaymentProblem(StrEnum):
+    """Why an invoice of ours that is collected through Stripe is not paid yet."""
+
+    FAILED = "failed"
+    """The last attempt failed; Stripe tries again by itself, or somebody pays on its page."""
+    ACTION_REQUIRED = "action_required"
+    """The customer's bank asks for a confirmation, on Stripe's page."""
+
+
 class InvoiceStatus(StrEnum):
     """`draft → open → paid | void | uncollectible`; a written-off invoice may still be paid."""
 
@@ -122,6 +131,7 @@ class OwnPart:
 
     plan: str
     collection: str
+    payment_problem: PaymentProblem | None
     rounding: str
     taxes: tuple[Named, ...]
     discounts: tuple[Named, ...]
@@ -177,6 +187,13 @@ class Invoice:
     @property
     def is_paid(self) -> bool:
         return self.status is InvoiceStatus.PAID
+
+    @property
+    def payment_problem(self) -> PaymentProblem | None:
+        """Why collecting it has not worked so far; nothing once it is settled."""
+        if self.own is None or self.status.is_final:
+            return None
+        return self.own.payment_problem
 
     @property
     def still_owed(self) -> Money:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -10,8 +11,9 @@ from app.gateways.stripe.collection import CollectionGateway, CollectionOrder
 from app.gateways.stripe.errors import StripeRefused
 from app.gateways.stripe.gateway import StripeInvoice
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.domain import CollectionState, InvoiceStatus
-from app.invoices.models import Invoice, InvoiceRequest
+from app.invoices.domain import CollectionState, InvoiceStatus, PaymentProblem
+from app.invoices.events import OwnPaymentActionRequired, OwnPaymentFailed, OwnPaymentRecovered
+from app.invoices.models import Invoice, InvoiceRequest, OwnInvoice
 from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.desk import OPEN, InvoiceDesk
@@ -80,28 +82,96 @@ class InvoiceCollecting:
         await self.take(organization_id, invoice_id, stopped)
 
     async def take(
-        self, organization_id: OrganizationId, invoice_id: UUID, told: StripeInvoice
+        self,
+        organization_id: OrganizationId,
+        invoice_id: UUID,
+        told: StripeInvoice,
+        *,
+        failed_at: datetime | None = None,
+        asks_action: bool = False,
     ) -> None:
-        """What became of Stripe's invoice; joins the unit around it. Order does not matter."""
+        """What became of Stripe's invoice; joins the unit around it. Order does not matter.
+
+        *failed_at* where the news is that an attempt failed, *asks_action* where the customer's
+        bank wants a confirmation: told to people once an attempt, by whichever news comes first,
+        and never after the end. No subscription's grace begins with it (decision 0909).
+        """
         async with self._work.begin(organization_id):
             collection = await self._collections.claim(organization_id, invoice_id)
             if collection is None or collection.state in CollectionState.over():
                 return
-            invoice, _ = await self._own.claim(organization_id, invoice_id)
+            invoice, own = await self._own.claim(organization_id, invoice_id)
             collection.stripe_invoice_id = told.id
             collection.state = CollectionState.OPEN.value
             invoice.hosted_invoice_url = told.hosted_url
-            invoice.attempt_count = max(invoice.attempt_count, told.attempt_count)
+            if told.attempt_count >= invoice.attempt_count:
+                invoice.attempt_count = told.attempt_count
+                invoice.next_attempt_at = told.next_attempt_at
             if told.status == InvoiceStatus.PAID:
                 collection.state = CollectionState.PAID.value
+                invoice.next_attempt_at = own.payment_problem = None
                 self._pay(invoice, told)
+                if collection.attempt >= 0:
+                    self._work.announce(
+                        OwnPaymentRecovered(organization_id, invoice_id, told.id or "")
+                    )
             elif told.status == InvoiceStatus.VOID:
                 collection.state = CollectionState.VOID.value
+                invoice.next_attempt_at = own.payment_problem = None
             elif invoice.status not in OPEN:
                 self._work.enqueue(
                     "invoices.stop_collecting",
                     {"organization_id": organization_id, "invoice_id": invoice_id},
                 )
+            else:
+                if told.status == InvoiceStatus.UNCOLLECTIBLE:
+                    invoice.status = InvoiceStatus.UNCOLLECTIBLE.value
+                if failed_at is not None and told.attempt_count >= invoice.attempt_count:
+                    self._fail(collection, invoice, own, told, failed_at, asks_action=asks_action)
+
+    def _fail(
+        self,
+        collection: InvoiceRequest,
+        invoice: Invoice,
+        own: OwnInvoice,
+        told: StripeInvoice,
+        failed_at: datetime,
+        *,
+        asks_action: bool,
+    ) -> None:
+        is_news = told.attempt_count > collection.attempt
+        if asks_action:
+            own.payment_problem = PaymentProblem.ACTION_REQUIRED.value
+        elif is_news:
+            own.payment_problem = PaymentProblem.FAILED.value
+        if not is_news:
+            return
+        collection.attempt = told.attempt_count
+        if asks_action:
+            self._work.announce(
+                OwnPaymentActionRequired(
+                    organization_id=invoice.organization_id,
+                    invoice_id=invoice.id,
+                    stripe_invoice_id=told.id or "",
+                    amount_due=told.amount_remaining,
+                    currency=told.currency,
+                    pay_url=told.hosted_url,
+                )
+            )
+            return
+        self._work.announce(
+            OwnPaymentFailed(
+                organization_id=invoice.organization_id,
+                invoice_id=invoice.id,
+                stripe_invoice_id=told.id or "",
+                attempt=told.attempt_count,
+                failed_at=failed_at,
+                amount_due=told.amount_remaining,
+                currency=told.currency,
+                next_attempt_at=told.next_attempt_at,
+                pay_url=told.hosted_url,
+            )
+        )
 
     def _pay(self, invoice: Invoice, told: StripeInvoice) -> None:
         if invoice.status not in OPEN or told.amount_paid > invoice.amount_remaining:
@@ -145,6 +215,7 @@ class InvoiceCollecting:
                     amount=invoice.amount_remaining,
                     stripe_customer_id=customer_id,
                     payment_method_id=payment_method_id,
+                    attempt=-1,
                     created_at=self._clock.now(),
                 ),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,12 @@ class InvoiceMirror:
         self._clock = clock
 
     async def record(
-        self, organization_id: OrganizationId, invoice: StripeInvoice
+        self,
+        organization_id: OrganizationId,
+        invoice: StripeInvoice,
+        *,
+        failed_at: datetime | None = None,
+        asks_action: bool = False,
     ) -> InvoiceStatus | None:
         """Take *invoice* as it stands, unless we know it further along; the status known then.
 
@@ -61,7 +67,9 @@ class InvoiceMirror:
             return None
         status = InvoiceStatus(invoice.status)
         if (collects := _collected(invoice)) is not None:
-            await self._collecting.take(organization_id, collects, invoice)
+            await self._collecting.take(
+                organization_id, collects, invoice, failed_at=failed_at, asks_action=asks_action
+            )
             return None
         if await self._top_ups.take_collected(organization_id, invoice):
             return None

@@ -51,7 +51,8 @@ class Enrolments:
         """Begin, change or end an enrolment with what is granted, in the unit that grants it.
 
         Use before *at* is told under what counted before, and use from then on under the plan
-        that was *bought*; a given plan, and none, is not Stripe's to bill (decision 0915).
+        that was *bought*; a given plan, and none, is not Stripe's to bill (decision 0915). Needs
+        the organization's lock.
         """
         async with self._work.begin(organization_id):
             prices: Mapping[str, str] = {}
@@ -61,7 +62,6 @@ class Enrolments:
             if prices:
                 organization = await self._organizations.get(organization_id)
                 customer = organization.stripe_customer_id
-            await self._enrolments.lock(organization_id)
             running = await self._enrolments.find_open(organization_id)
             if running is None and (not prices or customer is None):
                 return

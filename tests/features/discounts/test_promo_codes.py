@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import URL, text
 
 from app.audit.service import AuditLog
+from app.catalog.service import CatalogService
 from app.discounts.domain import Channel, Terms
 from app.discounts.errors import CodeRefused
 from app.discounts.invariants import INVARIANTS
@@ -224,6 +225,7 @@ async def test_ten_purchases_of_one_organization_use_a_code_once(
                 RedemptionRepository(service.work),
                 service.services[AuditLog],
                 service.clock,
+                service.services[CatalogService],
             )
         outcomes = await asyncio.gather(
             *(
@@ -363,3 +365,15 @@ async def test_each_invariant_sees_what_it_is_there_for(
         async with service.work.begin_platform() as session:
             await session.execute(text(breaking))
         assert [one for one in await broken(service) if one == name]
+
+
+async def test_with_only_a_plan_its_price_is_what_the_code_is_taken_off(service: Service) -> None:
+    owner = await an_owner(service)
+    code = await make(service)
+    answer = await owner.client.post(
+        "/api/v1/billing/promo-codes/validate", json={"code": code, "plan": "starter"}
+    )
+    quote = answer.json()
+    assert (quote["valid"], quote["discount_amount"], quote["final_amount"]) == (True, 4950, 4950)
+    unsold = await owner.client.post("/api/v1/billing/promo-codes/validate", json={"code": code})
+    assert unsold.json()["final_amount"] is None

@@ -11,13 +11,15 @@ from sqlalchemy import URL
 
 from app.gateways.stripe.collection import CollectionGateway
 from app.gateways.stripe.errors import StripeUnavailable
+from app.gateways.stripe.gateway import StripeGateway
 from app.invoices.service.collecting import InvoiceCollecting
+from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import ManualClock
 from app.kernel.ids import decode_id
 from tests.factories.billing import act, generate, spend
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner
-from tests.factories.subscriptions import subscribed
+from tests.factories.subscriptions import call, subscribed
 from tests.support.stripe_account import Shop, a_shop
 
 INVOICES = "/api/v1/billing/invoices"
@@ -132,3 +134,90 @@ async def test_a_fee_that_stripe_bills_is_not_billed_again(
 ) -> None:
     invoice = await generate(operator, owner, NOVEMBER)
     assert [line["kind"] for line in invoice["lines"]] == ["usage"]
+
+
+async def notices(shop: Shop, owner: Owner) -> list[tuple[str, str]]:
+    rows = await shop.rows(
+        f"select kind, cause from notices where organization_id = '{owner.organization_id}'"
+        " and kind like 'payment%' order by id"
+    )
+    return [(row["kind"], row["cause"]) for row in rows]
+
+
+async def shown(owner: Owner, invoice: dict[str, Any]) -> dict[str, Any]:
+    return dict((await call(owner, "GET", f"invoices/{invoice['id']}")).json())
+
+
+async def timeline(owner: Owner) -> list[dict[str, Any]]:
+    answer = await call(owner, "GET", "recovery")
+    return list(answer.json()["timeline"])
+
+
+async def tell_again(shop: Shop, owner: Owner, request: dict[str, Any]) -> None:
+    """The news that an attempt failed, handled late or once more: the invoice is asked for anew."""
+    services = shop.service.services
+    stands = await services[StripeGateway].get_invoice(request["id"])  # type: ignore[type-abstract]
+    async with shop.service.work.begin(owner.organization_id):
+        await services[InvoiceMirror].record(
+            owner.organization_id, stands, failed_at=shop.clock.now()
+        )
+    await shop.service.drain()
+
+
+async def test_a_declined_card_is_told_with_a_page_to_pay_and_takes_no_plan(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner
+) -> None:
+    await shop.decline_from_now_on()
+    invoice = await issued(operator, owner)
+    await shop.service.drain()
+    await shop.advance(hours=2)
+    (request,) = requests(shop)
+    found = await shown(owner, invoice)
+    assert (found["status"], found["payment_problem"]) == ("open", "failed")
+    assert found["hosted_invoice_url"] == request["hosted_invoice_url"]
+    assert found["next_payment_attempt"] is not None
+    told = await notices(shop, owner)
+    [(kind, cause)] = told
+    assert kind == "payment_failed"
+    assert cause.startswith(f"payment_failed:{request['id']}:1:")
+    [step] = await timeline(owner)
+    assert (step["kind"], step["detail"]) == ("payment_failed", invoice["id"])
+    assert (step["amount"], step["attempt"], step["pay_url"]) == (
+        300,
+        1,
+        request["hosted_invoice_url"],
+    )
+    subscription = (await owner.client.get("/api/v1/billing/subscription")).json()
+    assert (subscription["payment_state"], subscription["grace_until"]) == ("ok", None)
+
+    # The same news again, and late, tells nobody twice.
+    await tell_again(shop, owner, request)
+    assert await notices(shop, owner) == told
+    await shop.decline_from_now_on(None)
+    await shop.advance(days=4)
+    found = await shown(owner, invoice)
+    assert (found["status"], found["payment_problem"]) == ("paid", None)
+    assert [step["kind"] for step in await timeline(owner)] == [
+        "payment_received",
+        "payment_failed",
+    ]
+    await tell_again(shop, owner, request)
+    assert await notices(shop, owner) == told
+    assert (await shown(owner, invoice))["payment_problem"] is None
+
+
+async def test_a_bank_that_asks_for_a_confirmation_is_told_of(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner
+) -> None:
+    [card] = (await owner.client.get("/api/v1/billing/payment-methods")).json()["data"]
+    await shop.account.control(f"payment_methods/{card['id']}", authentication="always")
+    invoice = await issued(operator, owner)
+    await shop.service.drain()
+    await shop.advance(hours=2)
+    (request,) = requests(shop)
+    found = await shown(owner, invoice)
+    assert (found["status"], found["payment_problem"]) == ("open", "action_required")
+    kinds = [kind for kind, _ in await notices(shop, owner)]
+    assert len(kinds) == 1
+    assert kinds[0] in ("payment_action_required", "payment_failed")
+    assert (await timeline(owner))[0]["pay_url"] == request["hosted_invoice_url"]

@@ -206,7 +206,7 @@ async def test_without_the_lock_everybody_would_warn(
         await together.wait()
         return cases
 
-    async def no_grant(organization_id: object, granted: object) -> None:
+    async def no_grant(organization_id: object, granted: object, *, kept_as: object) -> None:
         return None
 
     monkeypatch.setattr(SubscriptionRepository, "lock", no_lock)

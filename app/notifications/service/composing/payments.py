@@ -42,7 +42,10 @@ class PaymentLetters:
         }
 
     async def payment_failed(self, told: Told) -> Mapping[str, object] | None:
-        facts, view = told.facts, await self._view(told)
+        facts = told.facts
+        if "invoice_id" in facts:
+            return await self._own_failed(told)
+        view = await self._view(told)
         if view.status in ENDED or await self._is_settled(told, view):
             return None
         next_attempt_at = facts["next_attempt_at"]
@@ -56,10 +59,32 @@ class PaymentLetters:
         }
 
     async def payment_action_required(self, told: Told) -> Mapping[str, object] | None:
+        if "invoice_id" in told.facts:
+            is_over = await self._own_is_settled(told)
+            return None if is_over else {"pay_url": told.facts["pay_url"]}
         view = await self._view(told)
         if view.status in ENDED or await self._is_settled(told, view):
             return None
         return {"pay_url": told.facts["pay_url"] or view.pay_url}
+
+    async def _own_failed(self, told: Told) -> Mapping[str, object] | None:
+        """Of an invoice of our own: nobody's plan depends on it."""
+        facts = told.facts
+        if await self._own_is_settled(told):
+            return None
+        next_attempt_at = facts["next_attempt_at"]
+        return {
+            "attempt": int(facts["attempt"]),
+            "amount": amount(facts["amount_due"], facts["currency"]),
+            "next_attempt": instant(instant_of(next_attempt_at)) if next_attempt_at else None,
+            "grace_until": None,
+            "plan": None,
+            "pay_url": facts["pay_url"],
+        }
+
+    async def _own_is_settled(self, told: Told) -> bool:
+        invoice = await self._invoices.get(_organization(told), UUID(told.facts["invoice_id"]))
+        return invoice.status in _SETTLED
 
     async def payment_recovered(self, told: Told) -> Mapping[str, object] | None:
         view = await self._view(told)

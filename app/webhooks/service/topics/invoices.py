@@ -77,7 +77,11 @@ class InvoiceTopic:
             )
             if not organization_id:
                 return FOREIGN
-            stands = await self._invoices.record(organization_id, invoice)
+            failed_at = event.occurred_at if event.kind in FAILURES else None
+            asks_action = event.kind == ACTION_REQUIRED
+            stands = await self._invoices.record(
+                organization_id, invoice, failed_at=failed_at, asks_action=asks_action
+            )
             if event.kind in FAILURES:
                 await self._top_ups.note_failure(organization_id, invoice, _refusal(event))
             if subscription is None:
@@ -85,13 +89,12 @@ class InvoiceTopic:
             # An answer that was long on its way may show an invoice as open that was paid since.
             # Its failure would outlive the payment and shorten the grace of a later one.
             is_latest = stands == invoice.status
-            failed_at = event.occurred_at if event.kind in FAILURES else None
             report = Report(
                 subscription,
                 ticket,
                 invoice if is_latest else None,
                 failed_at,
-                asks_action=event.kind == ACTION_REQUIRED,
+                asks_action=asks_action,
             )
             return outcome_of(await self._mirror.take(organization_id, report))
 
