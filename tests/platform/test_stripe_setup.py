@@ -13,6 +13,7 @@ import pytest
 from app.cli.stripe_setup import EVENTS
 from app.gateways.stripe.live_setup import API_VERSION
 from app.kernel.clock import ManualClock
+from tests.support.long import LONG
 from tests.support.process import ROOT
 from tests.support.stripe_account import Account, an_account
 
@@ -127,6 +128,7 @@ async def test_a_price_that_changed_is_a_new_price_under_the_same_name(
     assert "keep it" in done.stderr
 
 
+@LONG
 async def test_events_that_are_missing_are_added_and_the_secret_stays(
     account: Account, tmp_path: Path
 ) -> None:

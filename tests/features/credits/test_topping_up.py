@@ -27,6 +27,7 @@ from tests.conftest import START
 from tests.factories.people import Owner, an_owner
 from tests.factories.subscriptions import call, subscribed
 from tests.support import database
+from tests.support.long import LONG
 from tests.support.service import Service
 from tests.support.stripe_account import Shop, a_shop
 
@@ -234,8 +235,15 @@ def lose(shop: Shop, *calls: str) -> Unreliable:
     return unreliable
 
 
-@pytest.mark.parametrize("lost", ["issue", "charge"])
-@pytest.mark.parametrize("heals", ["the answer", "the webhook"])
+@pytest.mark.parametrize(
+    ("lost", "heals"),
+    [
+        ("issue", "the answer"),
+        ("charge", "the webhook"),
+        pytest.param("issue", "the webhook", marks=LONG),
+        pytest.param("charge", "the answer", marks=LONG),
+    ],
+)
 async def test_an_answer_that_is_lost_is_not_paid_twice(
     shop: Shop, owner: Owner, lost: str, heals: str
 ) -> None:
@@ -415,7 +423,7 @@ async def test_a_stripe_that_is_down_is_asked_again_and_charges_once(
     assert (len(charges(shop, owner)), await balance(owner)) == (1, 5500)
 
 
-@pytest.mark.parametrize("was_made", [True, False])
+@pytest.mark.parametrize("was_made", [True, pytest.param(False, marks=LONG)])
 async def test_a_key_that_stripe_has_forgotten_is_not_used_again(
     shop: Shop, owner: Owner, was_made: bool
 ) -> None:
