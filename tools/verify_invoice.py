@@ -73,7 +73,7 @@ def check_lines(seen, proof):
     digits = 0 if currency in NO_CENTS.split() else 3 if currency in MILLS.split() else 2
     seen.same("digits", proof["digits"], digits)
     for place, window in enumerate(proof["windows"]):
-        found, period = charges(seen, window, currency), window["period"]
+        found, period = charges(seen, window, currency, digits), window["period"]
         for one in found:
             one.update(exact=decimal(one["worth"]), amount=rounded(one.pop("worth"), digits))
         short = [{name: one[name] for name in one if name != "steps"} for one in found]
@@ -95,7 +95,7 @@ def check_lines(seen, proof):
             seen.same(f"line {place}, {line['key']}: {name}", line[name], value)
 
 
-def charges(seen, window, currency):
+def charges(seen, window, currency, digits):
     """What a window comes to: fees by the second, then what each plan charges for usage."""
     found = []
     for fee in window["fees"]:
@@ -104,17 +104,18 @@ def charges(seen, window, currency):
         found.append(("fee", fee["key"], F(fee["amount"]) * seconds(fee["used"]) / seconds(fee["of"]), []))
     for part in window["parts"]:
         usage = [row for stretch in part["usage"] for row in stretch["rows"]]
-        for kind, key, exact, steps in charges_of_part(seen, part, usage, currency):
+        for kind, key, exact, steps in charges_of_part(seen, part, usage, currency, digits):
             found.append((kind, part["prefix"] + key, exact, steps))
     return [dict(zip(("kind", "key", "worth", "steps"), one)) for one in found]
 
 
-def charges_of_part(seen, terms, usage, currency):
+def charges_of_part(seen, terms, usage, currency, digits):
     found = []
     for item in terms["metered"]:
         key, parts, split = f"metric:{item['metric']}", {}, bool(item["dimensions"])
         rows = [row for row in usage if row["metric"] in item["counts"]]
         used = sum((figure(item["figure"], row) for row in rows), F(0))
+        seen.same(f"what is included, of no model in particular, of {key}", item["included"] if split else "0", "0")
         for row in rows:
             for role in ROLES.get(item["figure"], ("",)) if split else ():
                 part, more = (row["provider"], row["model"], role), figure(role or item["figure"], row)
@@ -123,12 +124,14 @@ def charges_of_part(seen, terms, usage, currency):
         if not split:
             parts[()] = (max(used - F(item["included"]), F(0)), sum(row["events"] for row in rows))
         parts = {part: rate(closest(item, part), *parts[part]) for part in sorted(parts)}
-        whole = sum(worth(steps) for steps in parts.values())
-        bound = whole if item["minimum"] is None else max(whole, F(item["minimum"]))
-        bound = bound if item["maximum"] is None else min(bound, F(item["maximum"]))
+        places = digits if split else 60  # of models each has a line, which is rounded: those are bounded
+        whole = sum(rounded(worth(steps), places) for steps in parts.values())
+        bound = max(whole, rounded(item["minimum"] or 0, places))
+        bound = bound if item["maximum"] is None else min(bound, rounded(item["maximum"], places))
         if bound != whole:
-            rest = step("minimum spend" if bound > whole else "maximum spend", flat=bound - whole)
-            parts.setdefault(("",) * 3 * split, []).append(rest)
+            own = parts.setdefault(("",) * 3 * split, [])
+            rest = F(bound - whole + rounded(worth(own), places), 10**places) - worth(own)
+            own.append(step("minimum spend" if bound > whole else "maximum spend", flat=rest))
         for part, steps in parts.items() if split or bound or used else ():
             found.append(("usage", f"{key}:{'/'.join(part)}" if split else key, worth(steps), steps))
     costs = {}
@@ -161,8 +164,7 @@ def rate(price, quantity, events):
     if model == "per_unit":
         return [step("units", quantity, price["unit_amount"])]
     if model == "package":
-        beyond = max(quantity - F(price["free_units"]), 0)
-        return [step("packages", -(-beyond // F(price["size"])), price["amount"])]
+        return [step("packages", -(-max(quantity - F(price["free_units"]), 0) // F(price["size"])), price["amount"])]
     if model == "percentage":
         share = step("share", max(quantity - F(price["free_amount"]), 0), price["rate"])
         fixed, charged = price["fixed_per_event"], max(events - price["free_events"], 0)
@@ -171,8 +173,7 @@ def rate(price, quantity, events):
         last = tier["up_to"] is None or quantity <= F(tier["up_to"])
         high = quantity if last else F(tier["up_to"])
         if last or model == "graduated":
-            steps.append(step(f"tier {number}", high - low, tier["unit_amount"], tier["flat_amount"]))
-            low = high
+            steps, low = [*steps, step(f"tier {number}", high - low, tier["unit_amount"], tier["flat_amount"])], high
         if last:
             break
     return steps
@@ -220,8 +221,7 @@ def check_events(seen, proof, events):
     for usage in [one for window in proof["windows"] for part in window["parts"] for one in part["usage"]]:
         start, end, left = at(usage["period"]["start"]), at(usage["period"]["end"]), {}
         for one in sorted(events, key=lambda one: at(one["received_at"])):
-            gone = one["voided_at"] and at(one["voided_at"]) <= issued
-            if start <= at(one["occurred_at"]) < end and not gone:
+            if start <= at(one["occurred_at"]) < end and not (one["voided_at"] and at(one["voided_at"]) <= issued):
                 left.setdefault((one["type"], one["provider"] or "", one["model"] or ""), []).append(one)
         for row in usage["rows"]:
             name, days = (row["type"], row["provider"], row["model"]), {}

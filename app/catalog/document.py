@@ -30,7 +30,7 @@ from app.catalog.parts import (
     UsagePricePart,
     VolumePart,
 )
-from app.kernel.entitlements import MetricLimit
+from app.kernel.entitlements import LimitPolicy, MetricLimit
 from app.kernel.money import USD, Currency, Money
 
 PRESETS = Path(__file__).parent / "presets"
@@ -148,9 +148,22 @@ def _contradictions(part: CatalogPart) -> list[tuple[tuple[str | int, ...], str]
             and item.metric in part.metrics
             and part.metrics[item.metric].aggregation not in _ADDS_UP
         ]
+        found += [
+            (
+                ("plans", index, "metered", position, "dimensions"),
+                f"the limit of {item.metric} includes units, and dimensions do not say whose",
+            )
+            for position, item in enumerate(plan.metered)
+            if item.dimensions and _includes_units(plan, item.metric)
+        ]
         if plan.draws_on_credit:
             found += _twice_paid(part, index, plan)
     return found
+
+
+def _includes_units(plan: PlanPart, metric: str) -> bool:
+    limit = plan.limits.get(metric)
+    return limit is not None and limit.policy is LimitPolicy.OVERAGE and bool(limit.limit)
 
 
 def _twice_paid(

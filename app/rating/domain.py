@@ -22,6 +22,7 @@ from app.catalog.domain import (
     UsagePrice,
     VolumePrice,
 )
+from app.kernel.money import Currency, Money
 from app.kernel.periods import Period
 from app.kernel.rates import EXACT
 
@@ -125,30 +126,42 @@ def charge(terms: Terms, usage: Usage) -> Rated:
 
 
 def charge_dimensions(
-    terms: Terms, prices: Sequence[DimensionPrice], usage: Mapping[Dimension, Usage]
+    terms: Terms,
+    prices: Sequence[DimensionPrice],
+    usage: Mapping[Dimension, Usage],
+    currency: Currency,
 ) -> dict[Dimension, Rated]:
     """What each model and token role comes to, at the closest price; the terms' own is the last.
 
-    Each dimension has tiers and packages of its own. Minimum and maximum hold for all together;
-    what they change stands under the dimension of nothing, `("", "", "")`.
+    Each dimension has tiers and packages of its own. Minimum and maximum hold for all together, as
+    each is rounded to *currency*; what they change stands under the dimension of nothing,
+    `("", "", "")`. Raises `ValueError` where units are included: nothing says whose.
     """
+    if terms.included:
+        raise ValueError("included units do not say which dimension they are of")
     rated = {
         dimension: rate(_closest(prices, dimension) or terms.price, used)
         for dimension, used in sorted(usage.items())
     }
+
+    def rounded(amount: Decimal) -> Decimal:
+        return Money.from_major(amount, currency).major
+
     with localcontext(_STRICT):
-        whole = sum((each.amount for each in rated.values()), _NOTHING)
-    bounded = whole
-    if terms.minimum is not None:
-        bounded = max(bounded, terms.minimum)
-    if terms.maximum is not None:
-        bounded = min(bounded, terms.maximum)
-    if bounded != whole:
-        name = "minimum spend" if bounded > whole else "maximum spend"
-        # Use of no model stands there, too.
-        before = rated.get(("", "", ""), Rated())
-        step = Step(name, _NOTHING, _NOTHING, bounded - whole)
-        rated["", "", ""] = Rated((*before.steps, step))
+        # Of what stands on the lines: a bound on exact sums would be missed by each one's rounding.
+        whole = sum((rounded(each.amount) for each in rated.values()), _NOTHING)
+        bounded = whole
+        if terms.minimum is not None:
+            bounded = max(bounded, rounded(terms.minimum))
+        if terms.maximum is not None:
+            bounded = min(bounded, rounded(terms.maximum))
+        if bounded != whole:
+            name = "minimum spend" if bounded > whole else "maximum spend"
+            # Use of no model stands there, too.
+            before = rated.get(("", "", ""), Rated())
+            more = bounded - whole + rounded(before.amount) - before.amount
+            step = Step(name, _NOTHING, _NOTHING, more)
+            rated["", "", ""] = Rated((*before.steps, step))
     return rated
 
 

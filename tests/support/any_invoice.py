@@ -135,29 +135,35 @@ def _window(
 
 
 def _plan(dice: random.Random, currency: Currency) -> Plan:
+    limits = {"tokens": MetricLimit(Decimal(1_000), LimitPolicy.OVERAGE)}
     fee = PlanPrice(Money(dice.choice([0, 999, 500_000]), currency), Interval.MONTH, None)
     metered = tuple(
-        MeteredPrice(
-            metric,
-            _price(dice),
-            None,
-            included=_decimal(dice, 2, 5_000) if dice.random() < 0.4 else Decimal(0),
-            minimum_spend=_decimal(dice, 2, 50) if dice.random() < 0.2 else None,
-            maximum_spend=_decimal(dice, 2, 500) + 50 if dice.random() < 0.2 else None,
-            dimensions=tuple(
-                DimensionPrice(
-                    dice.choice(["*", "gpt-4o", "openai/gpt-4o", "claude-sonnet-4"]),
-                    dice.choice(ROLES),
-                    _price(dice),
-                )
-                for _ in range(dice.choice([0, 0, 0, 2, 4]))
-            ),
-        )
+        _metered(dice, metric, includes=metric in limits)
         for metric in dice.sample(sorted(METRICS), dice.randint(0, 3))
     )
-    limits = {"tokens": MetricLimit(Decimal(1_000), LimitPolicy.OVERAGE)}
     commitment = _decimal(dice, 2, 2_000) if dice.random() < 0.2 else None
     return Plan("any", "Any", "", 0, (fee,), None, limits, frozenset(), metered, 0, commitment)
+
+
+def _metered(dice: random.Random, metric: str, *, includes: bool) -> MeteredPrice:
+    """Included units, be it by the limit, do not go together with dimensions."""
+    by_model = not includes and dice.random() < 0.4
+    return MeteredPrice(
+        metric,
+        _price(dice),
+        None,
+        included=_decimal(dice, 2, 5_000) if not by_model and dice.random() < 0.6 else Decimal(0),
+        minimum_spend=_decimal(dice, 2, 50) if dice.random() < 0.2 else None,
+        maximum_spend=_decimal(dice, 2, 500) + 50 if dice.random() < 0.4 else None,
+        dimensions=tuple(
+            DimensionPrice(
+                dice.choice(["*", "gpt-4o", "openai/gpt-4o", "claude-sonnet-4"]),
+                dice.choice(ROLES),
+                _price(dice),
+            )
+            for _ in range(dice.choice([2, 4]) if by_model else 0)
+        ),
+    )
 
 
 def _price(dice: random.Random) -> UsagePrice:

@@ -108,7 +108,7 @@ def charges_of(
         found += fee_of_window(plan, period)
     for item in plan.metered if plan is not None else ():
         if plan is not None and is_ours(item):
-            found += _metered(plan, item, catalog.metrics[item.metric], catalog.metrics, lines)
+            found += _metered(plan, item, catalog, lines)
     if bills_costs(plan, at_cost=at_cost):
         found += _costs(lines, catalog.currency)
     if plan is not None and plan.commitment is not None:
@@ -190,18 +190,20 @@ def _moment(instant: datetime) -> str:
 def _metered(
     plan: Plan,
     item: MeteredPrice,
-    metric: Metric,
-    metrics: Mapping[str, Metric],
+    catalog: Catalog,
     lines: Sequence[ClosedLine],
 ) -> list[Charge]:
+    metric = catalog.metrics[item.metric]
     included = included_units(plan, item)
     if item.price is None or included is None:
         return []
     terms = Terms(item.price, included, item.minimum_spend, item.maximum_spend)
-    counted = [line for line in lines if counts(metric, line.metric, metrics)]
+    counted = [line for line in lines if counts(metric, line.metric, catalog.metrics)]
     name = metric.key.replace("_", " ").capitalize()
     if item.dimensions:
-        rated = charge_dimensions(terms, item.dimensions, _by_dimension(metric, counted))
+        rated = charge_dimensions(
+            terms, item.dimensions, _by_dimension(metric, counted), catalog.currency
+        )
         return [
             _usage(f"metric:{metric.key}:{'/'.join(key)}", f"{name}{_of(key)}", each)
             for key, each in rated.items()

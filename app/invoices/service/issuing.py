@@ -106,6 +106,8 @@ class InvoiceIssuing:
             if invoice.status != InvoiceStatus.DRAFT.value:
                 raise WindowIssued(invoice=encode_id("inv", invoice.id))
             own.tax_rate = tax_rate
+            _agree(invoice, own, bill.terms)
+            own.finalize_after = bill.terms.period.end + self._dates.grace
             self._write(invoice, own, composed, Money.zero(bill.currency))
             await self._invoices.replace_lines(
                 organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)
@@ -165,7 +167,6 @@ class InvoiceIssuing:
         """The rows of a new draft, which no session knows."""
         invoice_id = new_id()
         composed = await self._composer.compose(organization_id, invoice_id, bill, tax_rate)
-        period = bill.terms.period
         invoice = Invoice(
             organization_id=organization_id,
             id=invoice_id,
@@ -173,25 +174,20 @@ class InvoiceIssuing:
             status=InvoiceStatus.DRAFT.value,
             billing_reason=USAGE,
             currency=str(bill.currency),
-            period_start=period.start,
-            period_end=period.end,
             created_at=self._clock.now(),
             attempt_count=0,
         )
         own = OwnInvoice(
             organization_id=organization_id,
             id=invoice_id,
-            plan=bill.terms.plan,
-            catalog_version=bill.terms.catalog_version,
-            with_fee=bill.terms.with_fee,
-            at_cost=bill.terms.at_cost,
             rounding=ROUNDING,
             tax_rate=tax_rate,
-            finalize_after=period.end + self._dates.grace,
+            finalize_after=bill.terms.period.end + self._dates.grace,
             credit_applied=0,
             credit_entries=[],
             creditable=0,
         )
+        _agree(invoice, own, bill.terms)
         self._write(invoice, own, composed, Money.zero(bill.currency))
         return invoice, own, composed
 
@@ -261,6 +257,13 @@ class InvoiceIssuing:
         invoice.recorded_at = self._clock.now()
         for name, value in _shown(composed).items():
             setattr(own, name, value)
+
+
+def _agree(invoice: Invoice, own: OwnInvoice, terms: Terms) -> None:
+    """Note under which terms a draft is made: what it shows is what is issued."""
+    invoice.period_start, invoice.period_end = terms.period.start, terms.period.end
+    own.plan, own.catalog_version = terms.plan, terms.catalog_version
+    own.with_fee, own.at_cost = terms.with_fee, terms.at_cost
 
 
 def terms_of(invoice: Invoice, own: OwnInvoice) -> Terms:

@@ -420,3 +420,20 @@ async def test_credits_beyond_the_plan_are_overage(fresh_url: URL, clock: Manual
         assert amounts(invoice) == [("fee", 4_900), ("usage", 17)]
         assert invoice["lines"][1]["description"] == "Credits beyond 500 included"
         assert (invoice["lines"][1]["quantity"], invoice["lines"][1]["unit_price"]) == (85, "0.002")
+
+
+async def test_what_an_operator_made_of_the_runs_draft_is_what_is_issued(
+    service: Service, operator: httpx.AsyncClient
+) -> None:
+    """The run bills what the plan says; an operator who asks bills usage at cost as well."""
+    owner = await an_owner(service, plan="enterprise")
+    await staying_signed_in(service, owner.client)
+    await spend(owner, "one", START, 300)
+    service.clock.set(datetime.fromisoformat("2026-12-01T05:00:00+00:00"))
+    await service.services[InvoiceRun].close()
+    listed = (await operator.get("/api/v1/admin/billing/invoices")).json()["data"]
+    asked = await generate(operator, owner, NOVEMBER)
+    (made,) = (each for each in listed if each["id"] == asked["id"])
+    assert (made["status"], made["total"], asked["total"]) == ("draft", 99_900, 100_200)
+    issued = await act(operator, asked, "finalize")
+    assert amounts(issued) == amounts(asked)

@@ -265,6 +265,31 @@ def test_words_that_contradict_each_other_are_refused(words: str, says: str) -> 
     assert says in wrong(HEAD + "    metered:\n      - metric: calls\n" + words)
 
 
+@pytest.mark.parametrize(
+    ("limit", "is_wrong"),
+    [
+        ("{limit: 1000, policy: overage}", True),
+        ("{limit: 0, policy: overage}", False),
+        ("{limit: null, policy: overage}", False),
+        ("{limit: 1000, policy: soft}", False),
+    ],
+)
+def test_units_that_a_limit_includes_do_not_go_with_dimensions(limit: str, is_wrong: bool) -> None:
+    text = HEAD + (
+        f"    limits: {{calls: {limit}}}\n"
+        "    metered:\n"
+        "      - metric: calls\n"
+        "        price: {model: per_unit, unit_amount: 0.01}\n"
+        "        dimensions: [{price: {model: per_unit, unit_amount: 0.02}}]\n"
+    )
+    if is_wrong:
+        said = wrong(text)
+        assert "includes units, and dimensions do not say whose" in said
+        assert f"line {text.count(chr(10))}: " in said
+    else:
+        parse_catalog(text, "mine.yaml")
+
+
 def test_a_plan_can_be_paid_from_credit() -> None:
     text = HEAD + "    draws_on_credit: true\n    metered: [{metric: calls}]\n"
     catalog = catalog_of(parse_catalog(text, "mine.yaml"), StripePriceIds())

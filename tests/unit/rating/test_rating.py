@@ -20,7 +20,7 @@ from app.catalog.domain import (
     UsagePrice,
     VolumePrice,
 )
-from app.kernel.money import Currency, Money
+from app.kernel.money import USD, Currency, Money
 from app.rating.domain import (
     ANY,
     Terms,
@@ -110,7 +110,7 @@ def test_a_dimension_takes_the_closest_price() -> None:
         ("other", "opus", "output"): Usage(dec(1)),
         ("other", "opus", "input"): Usage(dec(1)),
     }
-    rated = charge_dimensions(Terms(per_unit("5")), prices, used)
+    rated = charge_dimensions(Terms(per_unit("5")), prices, used, USD)
     assert {key: each.amount for key, each in rated.items()} == {
         ("anthropic", "sonnet", "output"): 1,
         ("other", "sonnet", "output"): 2,
@@ -118,14 +118,14 @@ def test_a_dimension_takes_the_closest_price() -> None:
         ("other", "opus", "output"): 4,
         ("other", "opus", "input"): 5,
     }
-    capped = charge_dimensions(Terms(per_unit("5"), maximum=dec(12)), prices, used)
+    capped = charge_dimensions(Terms(per_unit("5"), maximum=dec(12)), prices, used, USD)
     assert capped["", "", ""].amount == -3
     assert sum(each.amount for each in capped.values()) == 12
 
 
 def test_a_cap_leaves_use_of_no_model_on_the_document() -> None:
     used = {("", "", ""): Usage(dec(7)), ("p", "a", ""): Usage(dec(3))}
-    capped = charge_dimensions(Terms(PerUnitPrice(dec(1)), maximum=dec(8)), [], used)
+    capped = charge_dimensions(Terms(PerUnitPrice(dec(1)), maximum=dec(8)), [], used, USD)
     assert [step.amount for step in capped["", "", ""].steps] == [7, -2]
     assert sum(each.amount for each in capped.values()) == 8
 
@@ -133,7 +133,34 @@ def test_a_cap_leaves_use_of_no_model_on_the_document() -> None:
 def test_each_dimension_has_packages_of_its_own() -> None:
     terms = Terms(PackagePrice(dec(2), dec(1000), dec(0)))
     used = {("p", model, "input"): Usage(dec(600)) for model in ("a", "b")}
-    assert sum(each.amount for each in charge_dimensions(terms, [], used).values()) == 4
+    assert sum(each.amount for each in charge_dimensions(terms, [], used, USD).values()) == 4
+
+
+@pytest.mark.parametrize(
+    ("each", "lines", "bounds", "comes_to"),
+    [
+        ("0.335", 40, {"maximum": dec(10)}, 1000),
+        ("0.235", 40, {"minimum": dec(10)}, 1000),
+        ("0.004", 3, {"maximum": dec(0)}, 0),
+        # Within the bounds before each line is rounded, and beyond them afterwards.
+        ("0.335", 3, {"maximum": dec("1.01")}, 101),
+        ("0.334", 3, {"minimum": dec("1.00")}, 100),
+        ("0.335", 3, {"minimum": dec("0.50"), "maximum": dec(2)}, 102),
+    ],
+)
+def test_bounds_hold_of_what_stands_on_the_lines(
+    each: str, lines: int, bounds: dict[str, Decimal], comes_to: int
+) -> None:
+    used = {("p", f"m{number}", ""): Usage(dec(1)) for number in range(lines - 1)}
+    used["", "", ""] = Usage(dec(1))
+    rated = charge_dimensions(Terms(PerUnitPrice(dec(each)), **bounds), [], used, USD)
+    shown = [Money.from_major(one.amount).minor for one in rated.values()]
+    assert sum(shown) == comes_to
+
+
+def test_included_units_are_of_no_dimension() -> None:
+    with pytest.raises(ValueError, match="which dimension"):
+        charge_dimensions(Terms(PerUnitPrice(dec(1)), included=dec(5)), [], {}, USD)
 
 
 def test_what_would_have_to_be_rounded_is_refused() -> None:
