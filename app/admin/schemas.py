@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.admin import domain
 from app.gateways.mail.outbox import KeptMail
-from app.infra.http.schemas import DecimalString, Instant, OutputModel, prefixed_id
+from app.infra.http.schemas import ActorOut, DecimalString, Instant, OutputModel, prefixed_id
 from app.kernel.ids import encode_id
 from app.webhooks.domain import EventState
 from app.webhooks.models import StripeEvent
@@ -288,7 +288,7 @@ class AuditEntryOut(OutputModel):
     id: AuditIdOut  # type: ignore[valid-type]
     organization_id: OrganizationIdOut | None  # type: ignore[valid-type]
     occurred_at: Instant
-    actor: str
+    actor: ActorOut
     action: str
     target: str
     before: dict[str, Any] | None

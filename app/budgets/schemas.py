@@ -20,6 +20,7 @@ from app.budgets.domain import (
     ThresholdAction,
 )
 from app.infra.http.schemas import (
+    ActorOut,
     DecimalString,
     InputModel,
     Instant,
@@ -171,7 +172,7 @@ class BudgetOut(OutputModel):
     is_suspended: bool
     suspended_at: Instant | None
     suspended_until: Instant | None = Field(description="`null`: until somebody resumes it.")
-    created_by: str
+    created_by: ActorOut
     created_at: Instant
     updated_at: Instant
 
@@ -241,7 +242,7 @@ class OverrideOut(OutputModel):
     user_id: str | None
     until: Instant
     reason: str
-    granted_by: str
+    granted_by: ActorOut
     granted_at: Instant
 
     @classmethod

@@ -159,6 +159,36 @@ class RedemptionRepository(Repository):
         rows = await self.session.scalars(_TO_TAKE_OFF, {"organization_id": organization_id})
         return list(rows)
 
+    async def was_taken_off(self, organization_id: OrganizationId, invoice_id: UUID) -> bool:
+        """Whether a period was counted for the invoice."""
+        found = await self.session.scalar(
+            select(DiscountedInvoice.id)
+            .where(
+                DiscountedInvoice.organization_id == organization_id,
+                DiscountedInvoice.invoice_id == invoice_id,
+            )
+            .limit(1)
+        )
+        return found is not None
+
+    async def find_at_stripe(self, organization_id: OrganizationId) -> PromoRedemption | None:
+        """The use that Stripe takes off now: the latest of its channel with a period left."""
+        found: PromoRedemption | None = await self.session.scalar(
+            select(PromoRedemption)
+            .where(
+                PromoRedemption.organization_id == organization_id,
+                PromoRedemption.channel == Channel.STRIPE.value,
+                PromoRedemption.state != RedemptionState.RELEASED.value,
+                or_(
+                    PromoRedemption.periods.is_(None),
+                    PromoRedemption.periods_used < PromoRedemption.periods,
+                ),
+            )
+            .order_by(PromoRedemption.id.desc())
+            .limit(1)
+        )
+        return found
+
     async def take_off(
         self,
         organization_id: OrganizationId,

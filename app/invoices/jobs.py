@@ -7,6 +7,7 @@ from uuid import UUID
 from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.invoices.service.collecting import InvoiceCollecting
+from app.invoices.service.mirror import NOTE_DISCOUNT_JOB, InvoiceMirror
 from app.invoices.service.running import InvoiceRun
 from app.kernel.ids import OrganizationId
 
@@ -26,6 +27,11 @@ async def stop_collecting(payload: Payload, services: Services) -> None:
     await services[InvoiceCollecting].stop(*_invoice(payload))
 
 
+async def note_discount(payload: Payload, services: Services) -> None:
+    """Count the period of a code that Stripe took off."""
+    await services[InvoiceMirror].note_discount(*_invoice(payload))
+
+
 def _invoice(payload: Payload) -> tuple[OrganizationId, UUID]:
     return OrganizationId(UUID(str(payload["organization_id"]))), UUID(str(payload["invoice_id"]))
 
@@ -34,4 +40,5 @@ JOBS = {
     "invoices.close_windows": close_windows,
     "invoices.collect": collect,
     "invoices.stop_collecting": stop_collecting,
+    NOTE_DISCOUNT_JOB: note_discount,
 }

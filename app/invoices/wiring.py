@@ -101,8 +101,15 @@ def register(services: Services) -> None:
             clock,
             services[InvoiceCollecting],
             services[TopUpDesk],
+            _discounts(services),
         ),
     )
+
+
+def _discounts(services: Services) -> DiscountBook:
+    if DiscountBook in services:
+        return services[DiscountBook]  # type: ignore[type-abstract]
+    return NoDiscounts()
 
 
 def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> None:
@@ -112,9 +119,7 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
     credits: CreditLedger = (
         services[CreditLedger] if CreditLedger in services else NoCredits()  # type: ignore[type-abstract]
     )
-    discounts: DiscountBook = (
-        services[DiscountBook] if DiscountBook in services else NoDiscounts()  # type: ignore[type-abstract]
-    )
+    discounts = _discounts(services)
     invoices, own = InvoiceRepository(work), OwnInvoiceRepository(work)
     services.add(SpendReader, PaidSpend(work, own))  # type: ignore[type-abstract]
     dates = Dates(

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from app.infra.http.schemas import InputModel, Instant, OutputModel, prefixed_id
+from app.infra.http.schemas import ActorOut, InputModel, Instant, OutputModel, prefixed_id
 from app.payments import domain
 from app.payments.domain import RefundRequest
 
@@ -68,7 +68,7 @@ class RefundOut(OutputModel):
     status: Annotated[str, Field(examples=["succeeded"])]
     reason: str | None
     failure_reason: str | None
-    requested_by: Annotated[str | None, Field(description="Null for refunds made at Stripe.")]
+    requested_by: Annotated[ActorOut | None, Field(description="Null for refunds made at Stripe.")]
     created_at: Instant
 
     @classmethod

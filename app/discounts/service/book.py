@@ -60,21 +60,44 @@ class DiscountsOfInvoices:
                     continue
                 await self._redemptions.take_off(
                     organization_id,
-                    DiscountedInvoice(
-                        organization_id=organization_id,
-                        id=new_id(),
-                        redemption_id=each.discount.reference,
-                        invoice_id=invoice_id,
-                        amount=each.amount.minor,
-                        currency=str(each.amount.currency),
-                        taken_at=self._clock.now(),
-                    ),
+                    self._taken(organization_id, each.discount.reference, invoice_id, each.amount),
+                )
+
+    async def note_elsewhere(
+        self, organization_id: OrganizationId, invoice_id: UUID, amount: Money
+    ) -> None:
+        """An invoice of Stripe's was paid with *amount* off: a period of the code that Stripe
+        takes off is used; once for each invoice."""
+        async with self._work.begin(organization_id):
+            if await self._redemptions.was_taken_off(organization_id, invoice_id):
+                return
+            row = await self._redemptions.find_at_stripe(organization_id)
+            if row is not None:
+                await self._redemptions.take_off(
+                    organization_id, self._taken(organization_id, row.id, invoice_id, amount)
                 )
 
     async def release(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
         """The invoice is void: the periods that it had used come back; once."""
         async with self._work.begin(organization_id):
             await self._redemptions.put_back(organization_id, invoice_id)
+
+    def _taken(
+        self,
+        organization_id: OrganizationId,
+        redemption_id: UUID,
+        invoice_id: UUID,
+        amount: Money,
+    ) -> DiscountedInvoice:
+        return DiscountedInvoice(
+            organization_id=organization_id,
+            id=new_id(),
+            redemption_id=redemption_id,
+            invoice_id=invoice_id,
+            amount=amount.minor,
+            currency=str(amount.currency),
+            taken_at=self._clock.now(),
+        )
 
     async def _promo(self, row: PromoRedemption, purchase: Purchase) -> Discount | None:
         terms = (await self._codes.get(row.promo_code_id)).terms

@@ -68,6 +68,22 @@ def prefixed_id(prefix: str) -> Any:
     ]
 
 
+_ACTORS = {"user": "usr", "key": "key"}
+
+
+def shown_actor(actor: str) -> str:
+    """Who did something, as the API names people and keys; `system` and the like as they are."""
+    kind, _, named = actor.partition(":")
+    try:
+        return encode_id(_ACTORS[kind], UUID(named))
+    except (KeyError, ValueError):
+        return actor
+
+
+ActorOut = Annotated[str, PlainSerializer(shown_actor, return_type=str)]
+"""A person (`usr_…`), an API key (`key_…`), or a part of the service by its name."""
+
+
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 

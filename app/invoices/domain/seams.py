@@ -54,6 +54,12 @@ class DiscountBook(Protocol):
         """Forget it, because the invoice is void."""
         ...
 
+    async def note_elsewhere(
+        self, organization_id: OrganizationId, invoice_id: UUID, amount: Money
+    ) -> None:
+        """Note what an invoice of Stripe's took off; once for each invoice."""
+        ...
+
 
 class NoCredits:
     """A ledger in which nobody ever has anything."""
@@ -89,4 +95,9 @@ class NoDiscounts:
         return None
 
     async def release(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
+        return None
+
+    async def note_elsewhere(
+        self, organization_id: OrganizationId, invoice_id: UUID, amount: Money
+    ) -> None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from app.gateways.stripe.collection import BILLING_INVOICE
 from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party
-from app.invoices.domain import InvoiceOrigin, InvoiceStatus, Progress
+from app.invoices.domain import DiscountBook, InvoiceOrigin, InvoiceStatus, Progress
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.models import Invoice, InvoiceLine, party_to_json
 from app.invoices.repository.invoices import InvoiceRepository
@@ -21,6 +21,9 @@ from app.invoices.service.collecting import InvoiceCollecting
 from app.kernel.clock import Clock
 from app.kernel.ids import MalformedId, OrganizationId, decode_id, id_at, new_id
 from app.organizations.service import OrganizationService
+
+NOTE_DISCOUNT_JOB = "invoices.note_discount"
+_PAGES_ARE_HEARD_OF = timedelta(minutes=10)
 
 log = structlog.get_logger(__name__)
 
@@ -37,9 +40,11 @@ class InvoiceMirror:
         clock: Clock,
         collecting: InvoiceCollecting,
         top_ups: TopUpDesk,
+        discounts: DiscountBook,
     ) -> None:
         self._collecting = collecting
         self._top_ups = top_ups
+        self._discounts = discounts
         self._work = work
         self._invoices = invoices
         self._organizations = organizations
@@ -104,11 +109,26 @@ class InvoiceMirror:
             self._announce(row, known, status)
             return status
 
+    async def note_discount(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
+        """Tell whoever keeps discounts what a paid invoice took off. Repeats change nothing."""
+        async with self._work.begin(organization_id):
+            invoice = await self._invoices.get(organization_id, invoice_id)
+            if invoice.discount:
+                await self._discounts.note_elsewhere(organization_id, invoice_id, invoice.discount)
+
     def _announce(self, row: Invoice, known: InvoiceStatus | None, now: InvoiceStatus) -> None:
         was_issued = known not in (None, InvoiceStatus.DRAFT)
         if not was_issued and now in {InvoiceStatus.OPEN, InvoiceStatus.PAID}:
             self._work.announce(InvoiceIssued(row.organization_id, row.id))
         if now is InvoiceStatus.PAID and known is not InvoiceStatus.PAID:
+            if row.discount:
+                # A code that was typed on Stripe's page is heard of with the page, perhaps later.
+                self._work.enqueue(
+                    NOTE_DISCOUNT_JOB,
+                    {"organization_id": row.organization_id, "invoice_id": row.id},
+                    dedupe_key=f"{NOTE_DISCOUNT_JOB}:{row.id}",
+                    due_at=self._clock.now() + _PAGES_ARE_HEARD_OF,
+                )
             self._work.announce(
                 InvoicePaid(
                     organization_id=row.organization_id,

@@ -14,8 +14,11 @@ from app.discounts.domain import Terms
 from app.discounts.service.codes import PromoCodeService
 from app.discounts.service.coupons import CouponSync
 from app.gateways.stripe.errors import StripeUnavailable
+from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.clock import ManualClock
+from app.kernel.ids import decode_id
 from app.kernel.money import Money
+from tests.factories.subscriptions import call, subscribed
 from tests.support.service import Service
 from tests.support.stripe_account import Shop, a_shop
 
@@ -102,3 +105,27 @@ async def test_without_an_account_codes_wait(service: Service) -> None:
     made = await make(service, f"W-{id(service)}")
     assert await service.services[CouponSync].tell_stripe() == 0
     assert (await codes_of(service).get(made.id)).stripe_promotion_code_id is None
+
+
+async def test_each_paid_invoice_uses_a_period_of_a_code_that_stripe_takes_off(shop: Shop) -> None:
+    made = await make(shop.service, periods=2)
+    await shop.service.drain()
+    owner = await subscribed(shop, "starter", promo_code=made.code)
+
+    async def used() -> list[int]:
+        answer = await call(owner, "GET", "promo-codes")
+        return [one["periods_used"] for one in answer.json()["data"]]
+
+    await shop.advance(minutes=11)
+    assert await used() == [1]
+    [first] = [
+        one for one in (await call(owner, "GET", "invoices")).json()["data"] if one["discount"]
+    ]
+    mirror = shop.service.services[InvoiceMirror]
+    await mirror.note_discount(owner.organization_id, decode_id("inv", first["id"]))
+    assert await used() == [1], "once for each invoice"
+    for counted in ([2], [2]):
+        await shop.advance(days=31)
+        await shop.advance(hours=2)
+        await shop.advance(minutes=11)
+        assert await used() == counted

@@ -19,7 +19,7 @@ from app.infra.db.engine import Sessions
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.jobs.queue import JobQueue
 from app.invoices.document import Party
-from app.invoices.domain import Invoice, InvoiceStatus, NoPayments, Progress
+from app.invoices.domain import Invoice, InvoiceStatus, NoDiscounts, NoPayments, Progress
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.html import Pages
@@ -75,6 +75,7 @@ class Mirror:
             self._clock,
             self._collecting,
             self._top_ups,
+            NoDiscounts(),
         )
 
     def _heard(self, facts: object) -> tuple[()]:
