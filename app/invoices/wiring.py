@@ -31,6 +31,7 @@ from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.numbers import NumberRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.repository.proofs import ProofRepository
+from app.invoices.repository.sent_back import SentBackRepository
 from app.invoices.service.aftermath import Aftermath
 from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.composing import Composer
@@ -46,6 +47,7 @@ from app.invoices.service.proving import InvoiceProofs
 from app.invoices.service.rating import WindowRating
 from app.invoices.service.reading import InvoiceService
 from app.invoices.service.receipts import Receipts
+from app.invoices.service.returning import MoneyLeft
 from app.invoices.service.running import InvoiceRun
 from app.invoices.service.spending import PaidSpend
 from app.invoices.service.terms import WindowTerms
@@ -83,8 +85,11 @@ def register(services: Services) -> None:
             work, services[InvoiceService], aftermath, OwnInvoiceRepository(work), press, pages
         ),
     )
+    money = services.add(MoneyLeft, MoneyLeft(work, SentBackRepository(work)))
     services.add(IssuedNotes, IssuedNotes(work, notes, press, pages))
-    services.add(NotePromises, NotePromises(work, notes, collections, services[AuditLog], clock))
+    services.add(
+        NotePromises, NotePromises(work, notes, collections, money, services[AuditLog], clock)
+    )
     services.add(InvoiceNumbers, InvoiceNumbers(work, NumberRepository(work)))
     services.add(
         BillingDetailsService,
@@ -188,7 +193,16 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
     services.add(
         CreditNotes,
         CreditNotes(
-            work, own, NoteRepository(work), issuing, numbers, credits, audit, clock, seller.name
+            work,
+            own,
+            NoteRepository(work),
+            issuing,
+            numbers,
+            credits,
+            services[MoneyLeft],
+            audit,
+            clock,
+            seller.name,
         ),
     )
 

@@ -8,6 +8,7 @@ from app.infra.settings import Settings
 from app.invoices.domain import PaymentBook
 from app.invoices.service.notes import NotePromises
 from app.invoices.service.reading import InvoiceService
+from app.invoices.service.returning import MoneyLeft
 from app.kernel.clock import Clock
 from app.organizations.service import OrganizationService
 from app.payments.repository import PaymentRepository
@@ -45,6 +46,7 @@ def register(services: Services) -> None:
             mirror,
             services[KnownAtStripe],
             invoices,
+            services[MoneyLeft],
             stripe,
             services[AuditLog],
             clock,

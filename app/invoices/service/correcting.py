@@ -25,6 +25,7 @@ from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.desk import OPEN
 from app.invoices.service.issuing import InvoiceIssuing
+from app.invoices.service.returning import MoneyLeft
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.money import Currency, Money
@@ -41,6 +42,7 @@ class CreditNotes:
         issuing: InvoiceIssuing,
         numbers: InvoiceNumbers,
         credits: CreditLedger,
+        money: MoneyLeft,
         audit: AuditLog,
         clock: Clock,
         seller: str,
@@ -51,6 +53,7 @@ class CreditNotes:
         self._issuing = issuing
         self._numbers = numbers
         self._credits = credits
+        self._money = money
         self._audit = audit
         self._clock = clock
         self._seller = seller
@@ -62,7 +65,8 @@ class CreditNotes:
         is a promise until its reference is given.
 
         Raises `InvoiceNotIssued`, `NothingToCredit`, and `CreditTooLarge` for more than a line
-        has left, than an open invoice still asks for, or, as a refund, than was paid.
+        has left, than an open invoice still asks for, or, as a refund, than was paid; what was
+        refunded without a note is not given back again.
         """
         now = self._clock.now()
         async with self._work.begin_platform():
@@ -95,8 +99,9 @@ class CreditNotes:
             note.total = note.net + note.tax
             if note.total <= 0:
                 raise NothingToCredit(reason="nothing is left of these lines")
-            if note.total > own.creditable:
-                raise CreditTooLarge(left=own.creditable)
+            left = max(own.creditable - await self._money.directly(owner, invoice_id), 0)
+            if note.total > left:
+                raise CreditTooLarge(left=left)
             await self._settle(owner, invoice, note, request)
             own.creditable -= note.total
             if request.kind is NoteKind.CORRECTION:
@@ -139,14 +144,15 @@ class CreditNotes:
 
     async def _promise(self, owner: OrganizationId, invoice: Invoice, note: CreditNote) -> None:
         """Decide which way a refund goes: to where the money came from, if all of it did."""
-        notes = await self._own.credit_notes(owner, invoice.id)
-        earlier = [one for one in notes if one.settlement == Settlement.REFUND.value]
-        left = invoice.amount_paid - sum(one.total for one in earlier)
+        left = await self._money.of_invoice(owner, invoice.id)
         if note.total > left:
             raise CreditTooLarge(left=left)
-        at_stripe = await self._own.paid_by(owner, invoice.id, "stripe") - sum(
-            one.total for one in earlier if one.refund_way == RefundWay.STRIPE.value
+        gone = await self._money.directly(owner, invoice.id) + sum(
+            one.total
+            for one in await self._own.credit_notes(owner, invoice.id)
+            if one.refund_way == RefundWay.STRIPE.value
         )
+        at_stripe = await self._own.paid_by(owner, invoice.id, "stripe") - gone
         if note.total <= at_stripe and note.refund_reference is None:
             note.refund_way = RefundWay.STRIPE.value
             note.refund_state = RefundState.REQUESTED.value

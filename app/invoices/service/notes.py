@@ -8,7 +8,7 @@ from uuid import UUID
 from app.audit.service import AuditLog
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.domain import Noted, PromisedRefund, RefundState, RefundWay
-from app.invoices.errors import NoRefundPromised
+from app.invoices.errors import CreditTooLarge, NoRefundPromised
 from app.invoices.events import PromiseBroken
 from app.invoices.html import Pages
 from app.invoices.models import CreditNote
@@ -17,6 +17,7 @@ from app.invoices.pdf import Press
 from app.invoices.repository.collections import CollectionRepository
 from app.invoices.repository.notes import NoteRepository
 from app.invoices.service.reading import Printed
+from app.invoices.service.returning import MoneyLeft
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id
 from app.kernel.pages import Page, PageRequest
@@ -67,12 +68,14 @@ class NotePromises:
         work: UnitOfWork,
         notes: NoteRepository,
         collections: CollectionRepository,
+        money: MoneyLeft,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
         self._work = work
         self._notes = notes
         self._collections = collections
+        self._money = money
         self._audit = audit
         self._clock = clock
 
@@ -135,7 +138,8 @@ class NotePromises:
         """Note that a refund was sent by hand, also one that Stripe could not make.
 
         The same reference again is answered as it is. Raises `NoRefundPromised` where no money
-        waits to be sent, `CreditNoteNotFound`.
+        waits to be sent, `CreditTooLarge` where more would go back than was paid, because it was
+        refunded another way meanwhile, `CreditNoteNotFound`.
         """
         async with self._work.begin_platform():
             owner = await self._notes.owner_for_operators(note_id)
@@ -145,6 +149,9 @@ class NotePromises:
             if note.refund_reference != reference or note.refund_state != RefundState.MADE.value:
                 if not _may_be_sent(note):
                     raise NoRefundPromised(refund=note.refund_state or "no refund")
+                left = await self._money.of_invoice(owner, note.invoice_id, but_for=note_id)
+                if note.total > left:
+                    raise CreditTooLarge(left=left)
                 note.refund_way = RefundWay.TRANSFER.value
                 note.refund_state = RefundState.MADE.value
                 note.refund_reference = reference

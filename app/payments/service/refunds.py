@@ -12,6 +12,7 @@ from app.gateways.stripe.errors import StripeMissing, StripeRefused
 from app.gateways.stripe.payments import PaymentsGateway, RefundOrder
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.service.reading import InvoiceService
+from app.invoices.service.returning import MoneyLeft
 from app.kernel.clock import Clock
 from app.kernel.errors import BillingError, Unavailable
 from app.kernel.ids import OrganizationId, encode_id, new_id
@@ -62,6 +63,7 @@ class RefundService:
         mirror: PaymentMirror,
         known: KnownAtStripe,
         invoices: InvoiceService,
+        money: MoneyLeft,
         stripe: PaymentsGateway,
         audit: AuditLog,
         clock: Clock,
@@ -72,6 +74,7 @@ class RefundService:
         self._mirror = mirror
         self._known = known
         self._invoices = invoices
+        self._money = money
         self._stripe = stripe
         self._audit = audit
         self._clock = clock
@@ -176,7 +179,7 @@ class RefundService:
         charge = await self._payments.find_charge(organization_id, charge_id, lock=True)
         if charge is None:
             raise ChargeNotFound
-        amount = await self._allowed(organization_id, charge, request.amount)
+        amount = await self._allowed(organization_id, charge, request)
         refund = Refund(
             organization_id=organization_id,
             id=request.refund_id or new_id(),
@@ -197,7 +200,7 @@ class RefundService:
         return refund.id
 
     async def _allowed(
-        self, organization_id: OrganizationId, charge: Charge, wanted: int | None
+        self, organization_id: OrganizationId, charge: Charge, request: RefundRequest
     ) -> int:
         if charge.status != "succeeded":
             raise ChargeNotPaid
@@ -211,8 +214,15 @@ class RefundService:
         left = refundable(
             charge.amount, charge.amount_refunded, [(one.status, one.amount) for one in refunds]
         )
+        if charge.stripe_invoice_id is not None:
+            of_invoice = await self._money.of_collected(
+                organization_id, charge.stripe_invoice_id, but_for=request.refund_id
+            )
+            # What a credit note promised, or was sent by hand, does not go back once more.
+            left = left if of_invoice is None else min(left, of_invoice)
         if left == 0:
             raise AlreadyRefunded
+        wanted = request.amount
         if wanted is not None and wanted > left:
             raise RefundTooLarge(refundable=left, currency=charge.currency)
         return left if wanted is None else wanted

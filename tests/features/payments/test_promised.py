@@ -182,18 +182,6 @@ class LosesAnswers:
 
 
 async def test_what_stripe_cannot_send_is_told_to_operators_and_sent_by_hand(desk: Desk) -> None:
-    direct = await desk.operator.post(
-        "/api/v1/admin/refunds",
-        json={"charge_id": desk.charge(), "amount": 200, "reason": "requested_by_customer"},
-    )
-    assert direct.status_code == 201, direct.text
-    assert await desk.refunded() == 200
-    larger = await desk.promise(101)
-    await desk.shop.service.drain()
-    refund = (await desk.note(larger))["refund"]
-    assert (refund["status"], refund["failure"]) == ("failed", "refund_too_large")
-    assert (await desk.told()).count("refund_not_sent") == 1
-
     await desk.shop.account.control("disputes", charge=desk.charge(), reason="fraudulent")
     disputed = await desk.promise(20)
     for _ in range(2):
@@ -201,11 +189,62 @@ async def test_what_stripe_cannot_send_is_told_to_operators_and_sent_by_hand(des
         await desk.keeping.keep(*desk.named(disputed))
     refund = (await desk.note(disputed))["refund"]
     assert (refund["status"], refund["failure"]) == ("failed", "charge_disputed")
-    assert (await desk.told()).count("refund_not_sent") == 2
-    assert [one["amount"] for one in desk.at_stripe()] == [200]
+    assert (await desk.told()).count("refund_not_sent") == 1
+    assert desk.at_stripe() == []
     listed = (await desk.operator.get(ADMIN, params={"refund": "failed"})).json()["data"]
-    assert [note["id"] for note in listed] == [disputed["id"], larger["id"]]
+    assert [note["id"] for note in listed] == [disputed["id"]]
 
     sent = await desk.operator.post(f"{ADMIN}/{disputed['id']}/sent", json={"reference": "SEPA 1"})
     assert (sent.json()["refund"]["way"], sent.json()["refund"]["status"]) == ("transfer", "made")
-    assert await desk.refunded() == 220
+    assert await desk.refunded() == 20
+
+
+async def test_together_all_refunds_never_come_to_more_than_was_paid(desk: Desk) -> None:
+    async def refund(amount: int) -> httpx.Response:
+        return await desk.operator.post(
+            "/api/v1/admin/refunds",
+            json={"charge_id": desk.charge(), "amount": amount, "reason": "duplicate"},
+        )
+
+    async def asked(settlement: str, amount: int | None) -> tuple[int, Any]:
+        answer = await desk.operator.post(
+            f"/api/v1/admin/invoices/{desk.invoice['id']}/credit-notes",
+            json={
+                "lines": [{"line": 0, "amount": amount}],
+                "kind": "goodwill",
+                "reason": "Sorry",
+                "settlement": settlement,
+            },
+        )
+        return answer.status_code, answer.json().get("left")
+
+    assert (await refund(200)).status_code == 201
+    for settlement in ("refund", "credit"):
+        assert await asked(settlement, None) == (409, 100)
+    # What a note promises is not free any more, though Stripe has not heard of it.
+    assert (await asked("refund", 60))[0] == 201
+    refused = await refund(41)
+    assert (refused.status_code, refused.json()["refundable"]) == (422, 40)
+    await desk.shop.service.drain()
+    assert await desk.refunded() == 260
+    assert (await refund(40)).status_code == 201
+    assert await desk.refunded() == 300
+    assert await asked("refund", 1) == (409, 0)
+
+
+async def test_a_promise_that_was_overtaken_is_not_sent_by_hand(desk: Desk) -> None:
+    made = await desk.promise(200)
+    # Somebody refunds it at Stripe, which nothing here can refuse.
+    done = await desk.shop.account.http.post(
+        "/v1/refunds",
+        data={"charge": desk.charge(), "amount": "200"},
+        headers={"Authorization": "Bearer sk_test_sandbox"},
+    )
+    assert done.status_code == 200, done.text
+    await desk.shop.service.drain()
+    refund = (await desk.note(made))["refund"]
+    assert (refund["status"], refund["failure"]) == ("failed", "refund_too_large")
+    assert (await desk.told()).count("refund_not_sent") == 1
+    sent = await desk.operator.post(f"{ADMIN}/{made['id']}/sent", json={"reference": "SEPA 1"})
+    assert (sent.status_code, sent.json()["code"]) == (409, "credit_exceeds_invoice")
+    assert await desk.refunded() == 200
