@@ -21,6 +21,7 @@ from app.invoices.models import (
     InvoicePayment,
     OwnInvoice,
 )
+from app.invoices.repository.sent_back import DIRECTLY
 from app.kernel.ids import OrganizationId
 
 USAGE = "usage"
@@ -54,7 +55,8 @@ where i.organization_id = :organization_id and i.origin = 'own'
 group by l.window_start, l.key
 """)
 
-_NET_PAID = text("""
+# What a charge gave back without a credit note had its invoice's share of tax in it.
+_NET_PAID = text(f"""
 select coalesce(sum(i.total - i.tax), 0)::bigint - coalesce((
     select sum(c.net) from credit_notes c
     where c.organization_id = :organization_id and c.currency = :currency
@@ -62,6 +64,12 @@ select coalesce(sum(i.total - i.tax), 0)::bigint - coalesce((
             select from invoices p where p.organization_id = c.organization_id
                 and p.id = c.invoice_id and p.status = 'paid'
         )
+), 0)::bigint - coalesce((
+    select sum(round(d.gone * (p.total - p.tax) / p.total))
+    from ({DIRECTLY}) as d
+    join invoices p on p.organization_id = d.organization_id and p.id = d.invoice_id
+    where d.organization_id = :organization_id and p.status = 'paid' and p.currency = :currency
+        and p.total > 0
 ), 0)::bigint
 from invoices i
 where i.organization_id = :organization_id and i.status = 'paid' and i.currency = :currency
@@ -294,7 +302,7 @@ class OwnInvoiceRepository(Repository):
         return int(found or 0)
 
     async def net_paid(self, organization_id: OrganizationId, currency: str) -> int:
-        """What paid invoices came to, net of tax and of credit notes."""
+        """What paid invoices came to, net of tax, of credit notes and of refunds."""
         found = await self.session.scalar(
             _NET_PAID, {"organization_id": organization_id, "currency": currency}
         )

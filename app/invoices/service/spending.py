@@ -9,7 +9,7 @@ from app.kernel.money import Currency, Money
 
 
 class PaidSpend:
-    """Adds up paid invoices of either origin, net of tax and of credit notes."""
+    """Adds up paid invoices of either origin, net of tax, of credit notes and of refunds."""
 
     def __init__(self, work: UnitOfWork, own: OwnInvoiceRepository) -> None:
         self._work = work

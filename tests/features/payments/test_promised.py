@@ -113,6 +113,9 @@ async def test_what_came_by_card_goes_back_to_it(desk: Desk) -> None:
     assert await desk.refunded() == 120
     await desk.shop.deliver()
     assert (await desk.note(made), await desk.refunded()) == (kept, 120)
+    volume = await desk.owner.client.get("/api/v1/billing/volume-discount")
+    # Taken off once, though it is a note and a refund.
+    assert volume.json()["cumulative_spend"] == 29_900 + 300 - 120
     rest = await desk.promise()
     await desk.shop.service.drain()
     assert sorted(one["amount"] for one in desk.at_stripe()) == [120, 180]

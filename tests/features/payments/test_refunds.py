@@ -53,6 +53,23 @@ async def test_a_whole_payment_goes_back(till: Till) -> None:
     assert asked[0]["actor"].startswith("user:")
 
 
+async def test_what_went_back_counts_no_more_for_the_volume_discount(till: Till) -> None:
+    async def spent() -> int:
+        answer = await till.owner.client.get("/api/v1/billing/volume-discount")
+        return int(answer.json()["cumulative_spend"])
+
+    assert await spent() == 29900
+    await till.refund(amount=10000)
+    assert await spent() == 19900
+    # Heard of again, it is taken off once; and where tax was paid, the tax in it is not.
+    await till.shop.deliver()
+    async with till.shop.service.work.begin_platform() as session:
+        await session.execute(text("update invoices set tax = 2990, subtotal = total - 2990"))
+    assert await spent() == 26910 - 9000
+    await till.refund()
+    assert await spent() == 0
+
+
 async def test_parts_go_back_until_nothing_is_left(till: Till) -> None:
     assert (await till.refund(amount=10000)).json()["amount"] == 10000
     too_much = await till.refund(amount=19901)
