@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select, text, update
 
+from app.infra.db.locks import advisory_lock
 from app.infra.db.repository import Repository
 from app.invoices.domain import InvoiceOrigin, InvoiceStatus
 from app.invoices.errors import InvoiceNotFound
@@ -96,6 +97,11 @@ class OwnInvoiceRepository(Repository):
 
     def add(self, row: OwnInvoice | CreditNote | CreditNoteLine | InvoicePayment) -> None:
         self.session.add(row)
+
+    async def lock(self, organization_id: OrganizationId) -> None:
+        """Let nobody else change what has been billed of this organization's windows until the
+        unit ends. Taken before any row."""
+        await advisory_lock(self.session, "invoices", organization_id)
 
     async def find_of_window(
         self, organization_id: OrganizationId, window_start: datetime

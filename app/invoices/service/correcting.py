@@ -72,6 +72,8 @@ class CreditNotes:
         async with self._work.begin_platform():
             owner = await self._own.owner_for_operators(invoice_id)
         async with self._work.begin(owner):
+            # As for a void one: an issue that goes on has read what was billed so far.
+            await self._own.lock(owner)
             invoice, own = await self._own.claim(owner, invoice_id)
             if invoice.status not in (*OPEN, InvoiceStatus.PAID.value):
                 raise InvoiceNotIssued(status=invoice.status)

@@ -84,6 +84,8 @@ class InvoiceDesk:
         """
         owner = await self._owner(invoice_id)
         async with self._work.begin(owner):
+            # An issue that goes on has read what this one billed, and remembers its windows.
+            await self._own.lock(owner)
             invoice, own = await self._own.claim(owner, invoice_id)
             if invoice.status != InvoiceStatus.VOID.value:
                 credited = bool(await self._own.credit_notes(owner, invoice_id))

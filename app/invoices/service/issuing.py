@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from app.audit.service import AuditLog
-from app.infra.db.locks import advisory_lock
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party
 from app.invoices.domain import ROUNDING, CreditLedger, DiscountBook, InvoiceOrigin, InvoiceStatus
@@ -33,8 +32,6 @@ from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.money import Money
 from app.kernel.periods import Period
-
-_LOCK = "invoices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +117,8 @@ class InvoiceIssuing:
         Raises `WindowIssued` when somebody else was quicker, be it with a draft, and what
         `WindowRating` raises.
         """
-        async with self._work.begin(organization_id) as session:
-            await advisory_lock(session, _LOCK, organization_id)
+        async with self._work.begin(organization_id):
+            await self._own.lock(organization_id)
             bill = await self._rating.rate(organization_id, terms, proving=True)
             if not bill.lines:
                 await self._documents.remember_windows(organization_id, self._settled(bill))
@@ -146,9 +143,9 @@ class InvoiceIssuing:
         An issued one is left as it is. Nothing left to pay is paid. Raises `InvoiceNotFound` and
         what `WindowRating` raises; then the draft stays.
         """
-        async with self._work.begin(organization_id) as session:
+        async with self._work.begin(organization_id):
             # Two windows of one organization would both settle what an earlier one left over.
-            await advisory_lock(session, _LOCK, organization_id)
+            await self._own.lock(organization_id)
             invoice, own = await self._own.claim(organization_id, invoice_id)
             if invoice.status != InvoiceStatus.DRAFT.value:
                 return

@@ -1,0 +1,76 @@
+"""An invoice is taken back while another of its organization is being issued."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from tests.conftest import START
+from tests.factories.billing import act, generate, spend
+from tests.factories.operators import an_operator
+from tests.factories.people import an_owner
+from tests.support.service import Service
+from tests.support.staying import staying_signed_in
+
+NOTE = {"lines": [{"line": 0}], "kind": "correction", "reason": "All of it was wrong"}
+
+
+@pytest.fixture
+async def operator(service: Service) -> httpx.AsyncClient:
+    return await staying_signed_in(service, await an_operator(service))
+
+
+async def waiting(service: Service, at_least: int, task: asyncio.Task[Any]) -> None:
+    """Until so many wait for a lock in this database, or *task* is done without."""
+    for _ in range(200):
+        async with service.work.begin_platform() as session:
+            # Within one transaction it would say the same again.
+            await session.execute(text("select pg_stat_clear_snapshot()"))
+            found = await session.scalar(
+                text(
+                    "select count(*) from pg_stat_activity"
+                    " where datname = current_database() and wait_event_type = 'Lock'"
+                )
+            )
+        if task.done() or int(found or 0) >= at_least:
+            return
+        await asyncio.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize(("action", "body"), [("void", {}), ("credit-notes", NOTE)])
+async def test_what_is_taken_back_meanwhile_is_looked_at_again(
+    service: Service, operator: httpx.AsyncClient, action: str, body: dict[str, Any]
+) -> None:
+    owner = await an_owner(service)
+    await staying_signed_in(service, owner.client)
+    await spend(owner, "one", START, 300)
+    first = await act(operator, await generate(operator, owner, "2026-11"), "finalize")
+    await spend(owner, "late", START, 30)
+    service.clock.set(datetime.fromisoformat("2026-12-20T10:00:00+00:00"))
+    draft = await generate(operator, owner, "2026-12")
+    async with service.work.begin_platform() as session:
+        # The issue comes as far as its number: it has read what was billed of November.
+        await session.execute(
+            text("select from invoice_number_counters where seller not like 'CN:%' for update")
+        )
+        issue = asyncio.create_task(act(operator, draft, "finalize"))
+        await waiting(service, 1, issue)
+        taking_back = asyncio.create_task(act(operator, first, action, **body))
+        await waiting(service, 2, taking_back)
+    assert [line["amount"] for line in (await issue)["lines"]] == [30]
+    await taking_back
+    async with service.work.begin(owner.organization_id) as session:
+        left = await session.scalars(
+            text(
+                "select fingerprint from billed_windows"
+                " where organization_id = :owner and window_start = '2026-11-01'"
+            ),
+            {"owner": owner.organization_id},
+        )
+        assert left.all() == [""]
