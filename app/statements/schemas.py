@@ -8,7 +8,7 @@ from app.statements.domain import Account, Entry, Ledger, Statement
 InvoiceId = prefixed_id("inv")
 
 
-class EntryOut(OutputModel):
+class StatementEntryOut(OutputModel):
     """A line. Of the account, a positive amount is owed to the seller; of prepaid credit, it was
     added. `balance` is what the book says after it."""
 
@@ -20,7 +20,7 @@ class EntryOut(OutputModel):
     balance: int
 
     @classmethod
-    def from_domain(cls, entry: Entry) -> EntryOut:
+    def from_domain(cls, entry: Entry) -> StatementEntryOut:
         return cls(
             at=entry.at,
             kind=entry.kind,
@@ -35,14 +35,14 @@ class BookOut(OutputModel):
     """A book of one currency: the opening balance and the lines add up to the closing balance."""
 
     opening_balance: int
-    lines: list[EntryOut]
+    lines: list[StatementEntryOut]
     closing_balance: int
 
     @classmethod
     def from_domain(cls, ledger: Ledger) -> BookOut:
         return cls(
             opening_balance=ledger.opening.minor,
-            lines=[EntryOut.from_domain(entry) for entry in ledger.entries],
+            lines=[StatementEntryOut.from_domain(entry) for entry in ledger.entries],
             closing_balance=ledger.closing.minor,
         )
 
