@@ -24,11 +24,14 @@ _LOW = text("""
             select from credit_top_ups t where t.organization_id = s.organization_id
                 and t.kind = 'automatic' and t.state in ('reserved', 'open')
         )
-        and s.threshold > (
+        and (s.threshold > (
             select coalesce(sum(g.remaining), 0) from credit_grants g
             where g.organization_id = s.organization_id and g.currency = s.currency
                 and g.remaining > 0 and (g.expires_at is null or g.expires_at > :now)
-        )
+        ) or exists (
+            select from credit_accounts a where a.organization_id = s.organization_id
+                and a.currency = s.currency and a.is_used
+        ))
     order by s.organization_id
     limit :limit
 """)
@@ -116,7 +119,10 @@ class TopUpRepository(Repository):
     async def list_low_for_platform(
         self, after: OrganizationId | None, now: datetime, limit: int
     ) -> list[OrganizationId]:
-        """Whose credit is below their threshold with nothing underway, from *after* on."""
+        """Whose credit is below their threshold with nothing underway, from *after* on.
+
+        Also who may be without any entry saying so, because calls to models are paid from it.
+        """
         rows = await self.session.scalars(_LOW, {"after": after, "now": now, "limit": limit})
         return [OrganizationId(found) for found in rows]
 

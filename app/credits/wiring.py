@@ -36,7 +36,7 @@ def register_topping_up(services: Services) -> None:
     work, audit, ledger = services[UnitOfWork], services[AuditLog], services[CreditLedger]
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     payers: Payers = services[Payers]  # type: ignore[type-abstract]
-    top_ups = TopUpRepository(work)
+    top_ups, organizations = TopUpRepository(work), services[OrganizationService]
     automatic = services.add(
         AutoTopUps,
         AutoTopUps(work, top_ups, CreditRepository(work), payers, audit, clock),
@@ -51,7 +51,11 @@ def register_topping_up(services: Services) -> None:
             services[StripeGateway],  # type: ignore[type-abstract]
             services[HistoryGateway],  # type: ignore[type-abstract]
             services[TopUpGateway],  # type: ignore[type-abstract]
+            organizations,
             clock,
         ),
     )
-    services.add(ToppingUp, ToppingUp(work, top_ups, automatic, desk, ledger, payers, audit, clock))
+    services.add(
+        ToppingUp,
+        ToppingUp(work, top_ups, automatic, desk, ledger, payers, audit, organizations, clock),
+    )

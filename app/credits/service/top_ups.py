@@ -31,6 +31,7 @@ from app.kernel.clock import Clock
 from app.kernel.ids import MalformedId, OrganizationId, decode_id, encode_id
 from app.kernel.money import Currency, Money
 from app.kernel.pages import Page, PageRequest
+from app.organizations.service import OrganizationService
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class TopUpDesk:
         stripe: StripeGateway,
         history: HistoryGateway,
         gateway: TopUpGateway,
+        organizations: OrganizationService,
         clock: Clock,
     ) -> None:
         self._work = work
@@ -60,6 +62,7 @@ class TopUpDesk:
         self._stripe = stripe
         self._history = history
         self._gateway = gateway
+        self._organizations = organizations
         self._clock = clock
 
     async def get(self, organization_id: OrganizationId, top_up_id: UUID) -> domain.TopUp:
@@ -81,7 +84,7 @@ class TopUpDesk:
     async def carry_on(self, organization_id: OrganizationId, top_up_id: UUID) -> None:
         """Take a top-up as far as it goes now, from wherever a crash or Stripe's silence left it.
 
-        Repeating it, also by two at once, makes one invoice and one charge. Raises what Stripe
+        No card is charged by itself while the organization is suspended. Repeating it, also by two at once, makes one invoice and one charge. Raises what Stripe
         refuses about the invoice itself, after the top-up is given up for it.
         """
         row = await self._look(organization_id, top_up_id)
@@ -93,7 +96,7 @@ class TopUpDesk:
         await self.take(organization_id, top_up_id, told)
         if told.id is None or told.status != "open" or told.attempt_count or row.failed_at:
             return
-        if row.is_automatic:
+        if row.is_automatic and not await self._is_suspended(organization_id):
             charged = await self._gateway.charge(told.id, key=_key(row))
             async with self._work.begin(organization_id):
                 await self.take(organization_id, top_up_id, charged.invoice)
@@ -276,6 +279,10 @@ class TopUpDesk:
             return False
         told = await self._stripe.get_invoice(row.stripe_invoice_id)
         return told.status == "open" and told.attempt_count > 0
+
+    async def _is_suspended(self, organization_id: OrganizationId) -> bool:
+        async with self._work.begin(organization_id):
+            return (await self._organizations.get(organization_id)).is_suspended
 
     async def _look(self, organization_id: OrganizationId, top_up_id: UUID) -> TopUp:
         async with self._work.begin(organization_id):

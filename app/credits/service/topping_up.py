@@ -21,6 +21,7 @@ from app.kernel.clock import Clock
 from app.kernel.errors import BillingError, Unavailable
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.money import Currency, Money
+from app.organizations.service import OrganizationService
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class ToppingUp:
         ledger: CreditLedger,
         payers: Payers,
         audit: AuditLog,
+        organizations: OrganizationService,
         clock: Clock,
     ) -> None:
         self._work = work
@@ -48,16 +50,22 @@ class ToppingUp:
         self._ledger = ledger
         self._payers = payers
         self._audit = audit
+        self._organizations = organizations
         self._clock = clock
 
     async def consider(self, organization_id: OrganizationId) -> None:
-        """Buy credit if the settings say so now. Asking again, or ten at once, buys it once."""
+        """Buy credit if the settings say so now. Asking again, or ten at once, buys it once.
+
+        Nothing is bought for an organization while it is suspended.
+        """
         async with self._work.begin(organization_id):
             settings = await self._top_ups.find_settings(organization_id)
             if settings is None or not settings.is_on:
                 return
             underway = await self._top_ups.find_underway(organization_id, TopUpKind.AUTOMATIC)
             is_wanted = underway is None and await self._is_low(organization_id, settings)
+            if (await self._organizations.get(organization_id)).is_suspended:
+                return
         if underway is not None and underway.state == TopUpState.RESERVED:
             await self._carry_on(organization_id, underway.id)
         elif is_wanted:
@@ -136,7 +144,7 @@ class ToppingUp:
 
     async def _is_low(self, organization_id: OrganizationId, settings: AutoTopUpSettings) -> bool:
         balances = await self._ledger.balances(organization_id)
-        left = next((one.amount for one in balances if one.currency == settings.currency), 0)
+        left = next((one.available for one in balances if one.currency == settings.currency), 0)
         return left < settings.threshold
 
     async def _reserve(self, organization_id: OrganizationId, payer: Payer | None) -> UUID | None:

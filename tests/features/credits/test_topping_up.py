@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, select, text
 
-from app.credits.domain import GrantType, month_of
+from app.credits.domain import GrantType, TopUpKind, month_of
 from app.credits.invariants import INVARIANTS
-from app.credits.models import AutoTopUpSettings
+from app.credits.models import AutoTopUpSettings, TopUp
 from app.credits.repository_top_ups import TopUpRepository
 from app.credits.service.ledger import CreditLedger, NewGrant
 from app.credits.service.top_ups import TopUpDesk
@@ -20,12 +20,16 @@ from app.credits.service.topping_up import ToppingUp
 from app.gateways.stripe.errors import StripeUnavailable
 from app.gateways.stripe.gateway import StripeInvoice
 from app.gateways.stripe.top_ups import Charged, TopUpGateway, TopUpOrder
+from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
 from app.kernel.money import USD, Money
+from app.organizations.service import OrganizationService
 from tests.conftest import START
 from tests.factories.people import Owner, an_owner
 from tests.factories.subscriptions import call, subscribed
+from tests.features.credits.test_use import draws
+from tests.features.usage.test_reservations import reserve
 from tests.support import database
 from tests.support.long import LONG
 from tests.support.service import Service
@@ -473,38 +477,83 @@ async def stripe_post(shop: Shop, path: str, **form: str) -> dict[str, Any]:
 
 
 class Unlocked(TopUpRepository):
-    """Reads the settings and holds nothing."""
+    """Reads the settings and holds nothing; all see that nothing is underway before any goes on."""
+
+    def __init__(self, work: UnitOfWork, parties: int) -> None:
+        super().__init__(work)
+        self._together = asyncio.Barrier(parties)
 
     async def claim_settings(self, organization_id: OrganizationId) -> AutoTopUpSettings | None:
-        await asyncio.sleep(0.02)
         return await self.session.scalar(
             select(AutoTopUpSettings).where(AutoTopUpSettings.organization_id == organization_id)
         )
 
+    async def find_underway(self, organization_id: OrganizationId, kind: TopUpKind) -> TopUp | None:
+        found = await super().find_underway(organization_id, kind)
+        async with asyncio.timeout(30):
+            await self._together.wait()
+        return found
+
 
 async def test_it_is_the_constraint_that_lets_one_be_underway(shop: Shop) -> None:
-    honest, topping_up(shop)._top_ups = topping_up(shop)._top_ups, Unlocked(shop.service.work)
-    constraint = await shop.rows(
+    honest, parties = topping_up(shop)._top_ups, 3
+    (constraint,) = await shop.rows(
         "select indexdef from pg_indexes where indexname = 'uq_credit_top_ups_underway'"
     )
-    for is_constrained in (True, False):
-        owner = await topped_up(shop)
+    try:
+        for is_constrained in (True, False):
+            owner = await topped_up(shop)
+            async with shop.service.work.begin_platform() as session:
+                if not is_constrained:
+                    await session.execute(text("drop index uq_credit_top_ups_underway"))
+            await spend(shop, owner, 500)
+            topping_up(shop)._top_ups = Unlocked(shop.service.work, parties)
+            await asyncio.gather(
+                *(topping_up(shop).consider(owner.organization_id) for _ in range(parties)),
+                return_exceptions=True,
+            )
+            topping_up(shop)._top_ups = honest
+            assert len(await rows(shop, owner)) == (1 if is_constrained else parties)
+            assert (await balance(owner) == 5500) is is_constrained
+        assert "credits.top_ups_keep_to_the_cap" in await broken(shop)
+    finally:
+        topping_up(shop)._top_ups = honest
         async with shop.service.work.begin_platform() as session:
-            if not is_constrained:
-                await session.execute(text("drop index uq_credit_top_ups_underway"))
-        await spend(shop, owner, 500)
-        await asyncio.gather(
-            *(topping_up(shop).consider(owner.organization_id) for _ in range(4)),
-            return_exceptions=True,
-        )
-        made = len(await rows(shop, owner))
-        assert made == 1 if is_constrained else made > 1
-        assert (await balance(owner) == 5500) is is_constrained
-    assert "credits.top_ups_keep_to_the_cap" in await broken(shop)
-    topping_up(shop)._top_ups = honest
-    async with shop.service.work.begin_platform() as session:
-        await session.execute(text("update credit_top_ups set monthly_cap = 1000000"))
-        await session.execute(text(constraint[0]["indexdef"]))
+            await session.execute(text("update credit_top_ups set monthly_cap = 1000000"))
+            await session.execute(text("drop index if exists uq_credit_top_ups_underway"))
+            await session.execute(text(constraint["indexdef"]))
+
+
+async def test_nothing_is_charged_while_the_organization_is_suspended(
+    shop: Shop, owner: Owner
+) -> None:
+    organizations = shop.service.services[OrganizationService]
+    await organizations.suspend(owner.organization_id, "test")
+    await spend(shop, owner, 500)
+    await shop.service.drain()
+    await topping_up(shop).sweep()
+    assert invoices(shop, owner) == []
+    await organizations.restore(owner.organization_id, "test")
+    lose(shop, "everything")
+    with pytest.raises(StripeUnavailable):
+        await topping_up(shop).consider(owner.organization_id)
+    lose(shop)
+    await organizations.suspend(owner.organization_id, "test")
+    await topping_up(shop).sweep()
+    assert charges(shop, owner) == [], "what was reserved before is not charged either"
+    await organizations.restore(owner.organization_id, "test")
+    await topping_up(shop).sweep()
+    await shop.deliver()
+    assert [one["amount_paid"] for one in charges(shop, owner)] == [5000]
+
+
+async def test_what_calls_hold_of_credit_counts_as_spent(shop: Shop, owner: Owner) -> None:
+    await draws(shop.service, owner)
+    await shop.service.drain()
+    assert invoices(shop, owner) == []
+    assert (await reserve(owner, estimated_cost_usd="1")).status_code == 201
+    await topping_up(shop).sweep()
+    assert [one["amount_paid"] for one in charges(shop, owner)] == [5000]
 
 
 async def test_it_needs_something_to_charge(shop: Shop) -> None:
