@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import URL, text
 
+from app.invoices.service.running import InvoiceRun
+from app.kernel.clock import ManualClock
 from tests.conftest import START
 from tests.factories.billing import act, generate, spend
 from tests.factories.operators import an_operator
 from tests.factories.people import an_owner
-from tests.support.service import Service
+from tests.support.service import Service, running
 from tests.support.staying import staying_signed_in
 
-NOTE = {"lines": [{"line": 0}], "kind": "correction", "reason": "All of it was wrong"}
+NOTE = {"lines": [{"line": 1}], "kind": "correction", "reason": "All of it was wrong"}
+
+
+@pytest.fixture
+async def service(fresh_url: URL, clock: ManualClock) -> AsyncIterator[Service]:
+    """Nobody else is there for the run to begin with."""
+    async with running(fresh_url, clock) as running_service:
+        yield running_service
 
 
 @pytest.fixture
@@ -47,23 +57,25 @@ async def waiting(service: Service, at_least: int, task: asyncio.Task[Any]) -> N
 async def test_what_is_taken_back_meanwhile_is_looked_at_again(
     service: Service, operator: httpx.AsyncClient, action: str, body: dict[str, Any]
 ) -> None:
-    owner = await an_owner(service)
+    owner = await an_owner(service, plan="enterprise_plus")
     await staying_signed_in(service, owner.client)
     await spend(owner, "one", START, 300)
     first = await act(operator, await generate(operator, owner, "2026-11"), "finalize")
     await spend(owner, "late", START, 30)
-    service.clock.set(datetime.fromisoformat("2026-12-20T10:00:00+00:00"))
-    draft = await generate(operator, owner, "2026-12")
+    service.clock.set(datetime.fromisoformat("2027-01-02T10:00:00+00:00"))
     async with service.work.begin_platform() as session:
         # The issue comes as far as its number: it has read what was billed of November.
         await session.execute(
-            text("select from invoice_number_counters where seller not like 'CN:%' for update")
+            text(
+                "insert into invoice_number_counters (seller, year, last_number)"
+                " values ('Aragora', 2027, 0)"
+            )
         )
-        issue = asyncio.create_task(act(operator, draft, "finalize"))
+        issue = asyncio.create_task(service.services[InvoiceRun].close())
         await waiting(service, 1, issue)
         taking_back = asyncio.create_task(act(operator, first, action, **body))
         await waiting(service, 2, taking_back)
-    assert [line["amount"] for line in (await issue)["lines"]] == [30]
+    assert (await issue).issued == 1
     await taking_back
     async with service.work.begin(owner.organization_id) as session:
         left = await session.scalars(
