@@ -1,10 +1,11 @@
 """What must always hold of documents, as SQL that returns a row for each place where it does not.
 
-Each takes `:organization_id`, null for all. Stripe's own arithmetic is not checked.
+Each takes `:organization_id`, null for all.
 """
 
 from __future__ import annotations
 
+from app.invoices.repository.sent_back import DIRECTLY
 from app.kernel.money import DIGITS
 
 _ONLY = "(cast(:organization_id as uuid) is null or i.organization_id = :organization_id)"
@@ -169,6 +170,29 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         f"""
         select i.organization_id, i.id, i.origin, i.amount_remaining from invoices i
         where {_ONLY} and i.status = 'paid' and i.amount_remaining <> 0""",
+    ),
+    "invoices.no_more_back_than_was_paid": (
+        "Refunds of an invoice of ours, by whichever way, never add up to more than was paid.",
+        f"""
+        select i.organization_id, i.id, i.amount_paid, n.promised, d.gone, d.requested
+        from invoices i
+        cross join lateral (
+            select coalesce(sum(total), 0) as promised from credit_notes
+            where organization_id = i.organization_id and invoice_id = i.id
+                and settlement = 'refund' and refund_state <> 'failed'
+        ) as n
+        left join ({DIRECTLY}) as d on d.organization_id = i.organization_id
+            and d.invoice_id = i.id
+        where {_OWN} and n.promised + coalesce(d.gone + d.requested, 0) > i.amount_paid""",
+    ),
+    # Of taxes that Stripe counts into its prices nothing is added.
+    "invoices.mirrored_totals_add_up": (
+        "The total of an invoice of Stripe's is its subtotal less discount, with tax or before.",
+        f"""
+        select i.organization_id, i.id, i.stripe_invoice_id, i.subtotal, i.discount, i.tax, i.total
+        from invoices i
+        where i.origin = 'stripe' and {_ONLY} and not i.total - i.subtotal + i.discount
+            between least(i.tax, 0) and greatest(i.tax, 0)""",
     ),
     "invoices.lines_are_rounded_once": (
         "The amount of a line of ours is its exact amount, rounded half away from zero.",

@@ -86,6 +86,10 @@ async def void_invoice(
 ) -> InvoiceOut:
     """Declare that nothing is owed on it. Credit goes back, and the window can be generated again.
 
+    The run does not issue it again by itself. Until the window is generated, the next invoice
+    asks for its usage as adjustments, and nobody for its fee: to bill the fee too, generate the
+    window again before that.
+
     409 `invoice_settled` once money came in or a credit note was issued.
     """
     return shown(request, await desk.void(invoice_id, body.reason if body else None))

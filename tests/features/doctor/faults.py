@@ -194,6 +194,15 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "invoices.a_paid_one_owes_nothing": (
         "update invoices set amount_remaining = 5 where status = 'paid'",
     ),
+    "invoices.no_more_back_than_was_paid": (
+        (
+            "update credit_notes set settlement = 'refund', refund_way = 'transfer',"
+            " refund_state = 'made', total = total * 100000"
+        ),
+    ),
+    "invoices.mirrored_totals_add_up": (
+        "update invoices set total = total + 1 where origin = 'stripe'",
+    ),
     "invoices.lines_are_rounded_once": (
         "update invoice_lines set exact_amount = exact_amount + 0.006",
     ),

@@ -252,6 +252,17 @@ async def test_a_void_invoices_window_is_billed_again(
     assert amounts(second) == [("fee", 500_000), ("usage", 300)]
 
 
+async def test_a_void_invoices_usage_stands_on_the_next_one_and_its_fee_on_none(
+    service: Service, operator: httpx.AsyncClient, plus: Owner
+) -> None:
+    await spend(plus, "one", START, 300)
+    first = await act(operator, await generate(operator, plus, NOVEMBER), "finalize")
+    await act(operator, first, "void", reason="for good")
+    await run(service, AFTER_DECEMBER)
+    december = await issued_for(plus, DECEMBER)
+    assert amounts(december) == [("fee", 500_000), ("adjustment", 300)]
+
+
 async def test_what_another_invoice_adjusted_is_not_billed_again_after_a_void(
     service: Service, operator: httpx.AsyncClient, free: Owner
 ) -> None:
