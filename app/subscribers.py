@@ -15,6 +15,7 @@ from app.invoices.events import (
     OwnPaymentActionRequired,
     OwnPaymentFailed,
     OwnPaymentRecovered,
+    PaidTooMuch,
     PromiseBroken,
     RefundPromised,
 )
@@ -95,6 +96,7 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     RefundFailed: ("notifications.refund_failed", "payments.follow_refund"),
     RefundPromised: ("payments.keep_promise",),
     PromiseBroken: ("notifications.refund_not_sent",),
+    PaidTooMuch: ("notifications.paid_too_much",),
     DisputeOpened: ("notifications.dispute_opened",),
     DisputeClosed: ("notifications.dispute_closed",),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from app.kernel.money import Money
 from app.kernel.periods import Period
@@ -77,6 +77,27 @@ class Party:
     tax_id: str | None = None
     country: str | None = None
     """Two letters, where the address says no more than a place."""
+
+
+def party_to_json(party: Party) -> dict[str, Any]:
+    return {
+        "name": party.name,
+        "address": list(party.address),
+        "email": party.email,
+        "tax_id": party.tax_id,
+        "country": party.country,
+    }
+
+
+def party_from_json(stored: dict[str, Any]) -> Party:
+    return Party(
+        stored["name"],
+        tuple(stored["address"]),
+        stored["email"],
+        stored["tax_id"],
+        # Older documents have it in the address.
+        stored.get("country"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,3 +80,15 @@ class PromiseBroken(Fact):
     amount: int
     currency: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaidTooMuch(Fact):
+    """Stripe took in more than an invoice of ours asked for; the rest became credit."""
+
+    organization_id: UUID
+    invoice_id: UUID
+    number: str
+    amount: int
+    currency: str
+    stripe_invoice_id: str

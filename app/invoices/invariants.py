@@ -95,6 +95,24 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         ) as p
         where {_OWN} and i.amount_paid <> p.amount""",
     ),
+    "invoices.what_stripe_took_in_was_booked": (
+        "A request paid at Stripe has its payment on our invoice, but for what became credit.",
+        f"""
+        select i.organization_id, i.id, q.stripe_invoice_id, q.amount, q.surplus, p.amount as booked
+        from invoices i
+        join invoice_requests q on q.organization_id = i.organization_id and q.invoice_id = i.id
+        cross join lateral (
+            select coalesce(sum(amount), 0) as amount from invoice_payments
+            where organization_id = i.organization_id and invoice_id = i.id
+                and method = 'stripe' and reference = q.stripe_invoice_id
+        ) as p
+        where {_OWN} and q.state = 'paid' and (
+            p.amount + q.surplus < q.amount or q.surplus <> (
+                select coalesce(sum(e.amount), 0) from credit_entries e
+                where e.organization_id = i.organization_id and e.cause = 'surplus:' || q.id
+            )
+        )""",
+    ),
     "invoices.credit_is_in_the_ledger": (
         "The credit on an invoice is what the ledger says that it drew.",
         f"""

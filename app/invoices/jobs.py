@@ -23,7 +23,7 @@ async def collect(payload: Payload, services: Services) -> None:
 
 
 async def stop_collecting(payload: Payload, services: Services) -> None:
-    """Let Stripe ask for nothing more."""
+    """Let Stripe ask for nothing but what is owed."""
     await services[InvoiceCollecting].stop(*_invoice(payload))
 
 

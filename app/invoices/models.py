@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.infra.db.base import PlatformTable, TenantTable
 from app.infra.db.types import CurrencyCode, Exact, MinorUnits
 from app.invoices import domain
-from app.invoices.document import Party
+from app.invoices.document import party_from_json
 from app.invoices.domain import InvoiceOrigin, InvoiceStatus, LineKind, PaymentProblem, Progress
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
@@ -397,21 +397,35 @@ class InvoicePayment(TenantTable):
 
 
 class InvoiceRequest(TenantTable):
-    """The request at Stripe to pay an invoice of our own; its id is the key of every call."""
+    """A request at Stripe to pay an invoice of our own; its id is the key of every call."""
 
     __tablename__ = "invoice_requests"
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "invoice_id"], ["invoices.organization_id", "invoices.id"]
         ),
-        UniqueConstraint("organization_id", "invoice_id"),
-        CheckConstraint("state in ('reserved', 'open', 'paid', 'void')", name="state_is_known"),
+        Index(None, "organization_id", "invoice_id"),
+        # What keeps two from asking for the same money.
+        Index(
+            "uq_invoice_requests_asking",
+            "organization_id",
+            "invoice_id",
+            unique=True,
+            postgresql_where=text("state in ('reserved', 'open')"),
+        ),
+        CheckConstraint(
+            "state in ('reserved', 'open', 'stopping', 'stopped', 'paid', 'void')",
+            name="state_is_known",
+        ),
         CheckConstraint("amount > 0", name="amount_is_positive"),
+        CheckConstraint("surplus >= 0", name="surplus_is_not_negative"),
     )
 
     invoice_id: Mapped[UUID]
     state: Mapped[str]
     amount: Mapped[MinorUnits]
+    surplus: Mapped[MinorUnits]
+    """What was paid though it was not owed any more; it became credit."""
     stripe_customer_id: Mapped[str]
     payment_method_id: Mapped[str | None]
     stripe_invoice_id: Mapped[str | None]
@@ -423,27 +437,6 @@ class InvoiceRequest(TenantTable):
 def _named(stored: dict[str, Any], rate: str | None, currency: Currency) -> domain.Named:
     share = Decimal(rate) if rate is not None else None
     return domain.Named(stored["name"], share, Money(stored["amount"], currency))
-
-
-def party_to_json(party: Party) -> dict[str, Any]:
-    return {
-        "name": party.name,
-        "address": list(party.address),
-        "email": party.email,
-        "tax_id": party.tax_id,
-        "country": party.country,
-    }
-
-
-def party_from_json(stored: dict[str, Any]) -> Party:
-    return Party(
-        stored["name"],
-        tuple(stored["address"]),
-        stored["email"],
-        stored["tax_id"],
-        # Older documents have it in the address.
-        stored.get("country"),
-    )
 
 
 def _period(start: datetime | None, end: datetime | None) -> Period | None:

@@ -179,6 +179,7 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
             own,
             CollectionRepository(work),
             desk,
+            credits,
             services[OrganizationService],
             services[SubscriptionService],
             services[CollectionGateway],  # type: ignore[type-abstract]

@@ -50,6 +50,7 @@ class NoticeKind(StrEnum):
     REFUND_MADE = "refund_made"
     REFUND_FAILED = "refund_failed"
     REFUND_NOT_SENT = "refund_not_sent"
+    PAID_TOO_MUCH = "paid_too_much"
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_CLOSED = "dispute_closed"
     QUOTA_THRESHOLD = "quota_threshold"

@@ -108,6 +108,7 @@ RULES: Mapping[NoticeKind, Rule] = {
         _KEEPERS | _OPERATORS, ("refund_id",), event=HookEvent.REFUND_FAILED
     ),
     NoticeKind.REFUND_NOT_SENT: Rule(_OPERATORS, ("credit_note_id", "reason")),
+    NoticeKind.PAID_TOO_MUCH: Rule(_OPERATORS, ("stripe_invoice_id",)),
     NoticeKind.DISPUTE_OPENED: Rule(
         # An inquiry that becomes a dispute is news: now money is at stake.
         _KEEPERS | _OPERATORS,

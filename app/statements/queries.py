@@ -60,6 +60,15 @@ _ACCOUNT = f"""
     select c.issued_at, 6, c.currency, 'to_prepaid_credit', c.number, c.invoice_id, c.total, c.id
     from credit_notes c where c.organization_id = :organization_id and c.settlement = 'credit'
     union all
+    select e.created_at, side.rank, e.currency, side.kind, i.number, i.id, side.sign * e.amount,
+        e.id
+    from invoice_requests q
+    join i on i.id = q.invoice_id
+    join credit_entries e on e.organization_id = q.organization_id
+        and e.cause = 'surplus:' || q.id
+    cross join (values (3, 'payment', -1), (6, 'to_prepaid_credit', 1)) as side (rank, kind, sign)
+    where q.organization_id = :organization_id and q.surplus > 0
+    union all
     select c.refunded_at, 7, c.currency, 'refund', c.number, c.invoice_id, c.total, c.id
     from credit_notes c
     where c.organization_id = :organization_id and c.refund_way = 'transfer'

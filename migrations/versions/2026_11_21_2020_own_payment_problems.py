@@ -12,7 +12,8 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("own_invoices", sa.Column("payment_problem", sa.Text(), nullable=True))
     op.add_column(
-        "invoice_requests", sa.Column("attempt", sa.BigInteger(), nullable=False, server_default="-1")
+        "invoice_requests",
+        sa.Column("attempt", sa.BigInteger(), nullable=False, server_default="-1"),
     )
     op.alter_column("invoice_requests", "attempt", server_default=None)
     op.alter_column("recovery_steps", "subscription_id", nullable=True)

@@ -68,6 +68,17 @@ class CreditOfInvoices:
             cause=f"credit_note:{credit_note_id}",
         )
 
+    async def keep_surplus(
+        self, organization_id: OrganizationId, request_id: UUID, amount: Money
+    ) -> None:
+        """Make what was paid too much credit; once for each request for payment."""
+        await self._ledger.grant(
+            organization_id,
+            NewGrant(GrantType.REFUND, amount, "Paid more than was owed"),
+            actor=_ACTOR,
+            cause=f"surplus:{request_id}",
+        )
+
 
 def _cause(invoice_id: UUID) -> str:
     return f"invoice:{invoice_id}"

@@ -28,13 +28,34 @@ class CollectionState(StrEnum):
 
     RESERVED = "reserved"
     OPEN = "open"
+    STOPPING = "stopping"
+    """Ours to take back, because it asks for what is not owed any more."""
+    STOPPED = "stopped"
+    """Taken back by us; what is still owed is asked for anew."""
     PAID = "paid"
     VOID = "void"
+    """Taken back by somebody else, who will have had a reason: nothing is asked for anew."""
 
     @staticmethod
     def over() -> frozenset[str]:
         """States that nothing follows."""
-        return frozenset({CollectionState.PAID.value, CollectionState.VOID.value})
+        return frozenset(
+            {
+                CollectionState.PAID.value,
+                CollectionState.VOID.value,
+                CollectionState.STOPPED.value,
+            }
+        )
+
+    @staticmethod
+    def asking() -> frozenset[str]:
+        """States of which an invoice has one request at most."""
+        return frozenset({CollectionState.RESERVED.value, CollectionState.OPEN.value})
+
+    @staticmethod
+    def not_followed() -> frozenset[str]:
+        """States beside which nothing more is asked for."""
+        return frozenset({CollectionState.STOPPING.value, CollectionState.VOID.value})
 
 
 class PaymentProblem(StrEnum):

@@ -34,6 +34,12 @@ class CreditLedger(Protocol):
         """Make a credit note's amount credit; once for each note."""
         ...
 
+    async def keep_surplus(
+        self, organization_id: OrganizationId, request_id: UUID, amount: Money
+    ) -> None:
+        """Make what was paid too much credit; once for each request for payment."""
+        ...
+
 
 class DiscountBook(Protocol):
     """Codes and volume discounts, as far as invoices use them."""
@@ -77,6 +83,11 @@ class NoCredits:
 
     async def grant_back(
         self, organization_id: OrganizationId, credit_note_id: UUID, amount: Money
+    ) -> None:
+        raise LookupError("nobody keeps credits")
+
+    async def keep_surplus(
+        self, organization_id: OrganizationId, request_id: UUID, amount: Money
     ) -> None:
         raise LookupError("nobody keeps credits")
 

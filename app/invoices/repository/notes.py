@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 
 from app.infra.db.repository import Repository
+from app.invoices.document import party_from_json
 from app.invoices.domain import Noted, NotedLine, NoteKind, RefundState, RefundWay, Settlement
 from app.invoices.errors import CreditNoteNotFound
 from app.invoices.models import (
@@ -16,7 +17,6 @@ from app.invoices.models import (
     CreditNoteLine,
     Invoice,
     InvoiceLine,
-    party_from_json,
 )
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money

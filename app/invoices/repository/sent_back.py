@@ -46,8 +46,12 @@ select coalesce(sum(d.gone + d.requested), 0) from ({DIRECTLY}) as d
 where d.organization_id = :organization_id and d.invoice_id = :invoice_id
 """)
 
+# A surplus became credit; operators who take that away may send the money back.
 _KEPT = text("""
-select i.amount_paid - coalesce((
+select i.amount_paid + coalesce((
+    select sum(q.surplus) from invoice_requests q
+    where q.organization_id = i.organization_id and q.invoice_id = i.id
+), 0) - coalesce((
     select sum(n.total) from credit_notes n
     where n.organization_id = i.organization_id and n.invoice_id = i.id
         and n.settlement = 'refund' and n.id is distinct from cast(:but_for as uuid)

@@ -133,6 +133,10 @@ class CreditNotes:
             note.settlement = Settlement.REDUCTION.value
             note.refund_reference = None
             invoice.amount_remaining -= note.total
+            self._work.enqueue(
+                "invoices.stop_collecting",
+                {"organization_id": owner, "invoice_id": invoice.id},
+            )
             if not invoice.amount_remaining:
                 self._issuing.paid(invoice)
         elif request.settlement is Settlement.REFUND:

@@ -142,8 +142,7 @@ class InvoiceDesk:
                         reason="more than is owed", due=invoice.amount_remaining, amount=paid
                     )
                 self.take(invoice, "transfer", paid, reference, received_at or self._clock.now())
-                if not invoice.amount_remaining:
-                    self._stop_collecting(owner, invoice_id)
+                self._stop_collecting(owner, invoice_id)
                 self._audit.record(
                     "invoices.paid",
                     encode_id("inv", invoice_id),

@@ -28,7 +28,7 @@ from app.catalog.domain import (
     UsagePrice,
     VolumePrice,
 )
-from app.invoices.document import Party
+from app.invoices.document import Party, party_to_json
 from app.invoices.domain import (
     ROUNDING,
     Charge,
@@ -37,7 +37,6 @@ from app.invoices.domain import (
     included_units,
     is_ours,
 )
-from app.invoices.models import party_to_json
 from app.invoices.service.composing import Composed, discounts_of, exact_amount, steps_of, taxes_of
 from app.invoices.service.rating import RatedPart, RatedWindow
 from app.kernel.ids import OrganizationId, encode_id

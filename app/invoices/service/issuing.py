@@ -10,11 +10,11 @@ from uuid import UUID
 
 from app.audit.service import AuditLog
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.document import Party
+from app.invoices.document import Party, party_to_json
 from app.invoices.domain import ROUNDING, CreditLedger, DiscountBook, InvoiceOrigin, InvoiceStatus
 from app.invoices.errors import WindowIssued
 from app.invoices.events import InvoiceIssued, InvoicePaid
-from app.invoices.models import BilledWindow, Invoice, InvoiceProof, OwnInvoice, party_to_json
+from app.invoices.models import BilledWindow, Invoice, InvoiceProof, OwnInvoice
 from app.invoices.repository.documents import DocumentRepository
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.repository.own import USAGE, OwnInvoiceRepository

@@ -12,10 +12,10 @@ from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.collection import BILLING_INVOICE
 from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.document import Party
+from app.invoices.document import Party, party_to_json
 from app.invoices.domain import DiscountBook, InvoiceOrigin, InvoiceStatus, Progress
 from app.invoices.events import InvoiceIssued, InvoicePaid
-from app.invoices.models import Invoice, InvoiceLine, party_to_json
+from app.invoices.models import Invoice, InvoiceLine
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.service.collecting import InvoiceCollecting
 from app.kernel.clock import Clock

@@ -58,6 +58,13 @@ _TOP_UP = """
     from organizations order by id limit 1
 """
 
+_PAID_REQUEST = """
+    insert into invoice_requests (organization_id, id, invoice_id, state, amount, surplus, attempt,
+        stripe_customer_id, stripe_invoice_id, created_at)
+    select organization_id, id, id, 'paid', 600, 0, -1, 'cus_1', 'in_1', created_at
+    from invoices where origin = 'own' limit 1
+"""
+
 FAULTS: dict[str, tuple[str, ...]] = {
     "usage.no_hold_outlives_its_end": (
         "update reservations set expires_at = expires_at - interval '2 days' where state = 'held'",
@@ -173,6 +180,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "update invoices set amount_remaining = amount_remaining + 1",
     ),
     "invoices.what_was_paid_came_in": ("update invoice_payments set amount = amount + 1",),
+    "invoices.what_stripe_took_in_was_booked": (_PAID_REQUEST,),
     "invoices.credit_is_in_the_ledger": (
         "update own_invoices set credit_applied = credit_applied + 1",
     ),

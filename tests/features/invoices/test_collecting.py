@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import URL
 
-from app.gateways.stripe.collection import CollectionGateway
+from app.doctor.service import Doctor
+from app.gateways.stripe.collection import CollectionGateway, CollectionOrder
 from app.gateways.stripe.errors import StripeUnavailable
 from app.gateways.stripe.gateway import StripeGateway
 from app.invoices.service.collecting import InvoiceCollecting
@@ -20,6 +23,7 @@ from tests.factories.billing import act, generate, spend
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner
 from tests.factories.subscriptions import call, subscribed
+from tests.support.staying import staying_signed_in
 from tests.support.stripe_account import Shop, a_shop
 
 INVOICES = "/api/v1/billing/invoices"
@@ -48,6 +52,11 @@ async def operator(shop: Shop) -> httpx.AsyncClient:
 
 async def issued(operator: httpx.AsyncClient, owner: Owner) -> dict[str, Any]:
     return await act(operator, await generate(operator, owner, NOVEMBER), "finalize")
+
+
+def note(amount: int | None) -> dict[str, Any]:
+    lines = [{"line": 0, "amount": amount}]
+    return {"lines": lines, "kind": "goodwill", "reason": "Late answers"}
 
 
 def requests(shop: Shop) -> list[dict[str, Any]]:
@@ -221,3 +230,163 @@ async def test_a_bank_that_asks_for_a_confirmation_is_told_of(
     assert len(kinds) == 1
     assert kinds[0] in ("payment_action_required", "payment_failed")
     assert (await timeline(owner))[0]["pay_url"] == request["hosted_invoice_url"]
+
+
+async def after(shop: Shop, owner: Owner, invoice: dict[str, Any]) -> tuple[str, int, int, int]:
+    """Its status, what was paid and remains, and what is owed to the customer as credit."""
+    found = (await owner.client.get(f"{INVOICES}/{invoice['id']}")).json()
+    rows = await shop.rows("select coalesce(sum(amount), 0) as credit from credit_entries")
+    return found["status"], found["amount_paid"], found["amount_remaining"], int(rows[0]["credit"])
+
+
+async def wrongly_booked(shop: Shop) -> int:
+    """What the doctor finds wrong with our invoices."""
+    report = await shop.service.services[Doctor].examine()
+    return sum(one.violations for one in report.findings if one.check.name.startswith("invoices."))
+
+
+async def declined(shop: Shop, operator: httpx.AsyncClient, owner: Owner) -> dict[str, Any]:
+    """An invoice of 300 that Stripe could not collect yet."""
+    await shop.decline_from_now_on()
+    for client in (owner.client, operator):
+        await staying_signed_in(shop.service, client)
+    invoice = await issued(operator, owner)
+    await shop.service.drain()
+    await shop.deliver()
+    return invoice
+
+
+async def the_card_works(shop: Shop) -> None:
+    await shop.decline_from_now_on(None)
+    await shop.advance(days=8)
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "ending"),
+    [
+        ("credit-notes", note(None), ("paid", 0, 0, 0)),
+        ("credit-notes", note(100), ("paid", 200, 0, 0)),
+    ],
+)
+async def test_stripe_asks_for_no_more_than_is_left(
+    shop: Shop,
+    operator: httpx.AsyncClient,
+    owner: Owner,
+    action: str,
+    body: dict[str, Any],
+    ending: tuple[str, int, int, int],
+) -> None:
+    invoice = await declined(shop, operator, owner)
+    await act(operator, invoice, action, **body)
+    await shop.service.drain()
+    await shop.deliver()
+    await the_card_works(shop)
+    assert await after(shop, owner, invoice) == ending
+    rest = [("paid", 200)] if ending[1] else []
+    asked = sorted((one["status"], one["amount_due"]) for one in requests(shop))
+    assert asked == [*rest, ("void", 300)]
+    assert await wrongly_booked(shop) == 0
+
+
+async def test_what_is_lowered_twice_is_asked_for_once(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner
+) -> None:
+    invoice = await declined(shop, operator, owner)
+    await act(operator, invoice, "mark-paid", amount=100)
+    await act(operator, invoice, "mark-paid", amount=50)
+    collecting = shop.service.services[InvoiceCollecting]
+    named = (owner.organization_id, decode_id("inv", invoice["id"]))
+    await asyncio.gather(collecting.stop(*named), collecting.stop(*named))
+    await asyncio.gather(collecting.collect(*named), collecting.collect(*named))
+    await shop.service.drain()
+    await shop.deliver()
+    await the_card_works(shop)
+    assert await after(shop, owner, invoice) == ("paid", 300, 0, 0)
+    assert sorted((one["status"], one["amount_due"]) for one in requests(shop)) == [
+        ("paid", 150),
+        ("void", 300),
+    ]
+
+
+async def test_what_somebody_voided_at_stripe_is_not_asked_for_anew(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner
+) -> None:
+    invoice = await declined(shop, operator, owner)
+    (request,) = requests(shop)
+    await shop.service.services[CollectionGateway].stop(  # type: ignore[type-abstract]
+        request["id"], key="by hand"
+    )
+    await shop.deliver()
+    await act(operator, invoice, "mark-paid", amount=100)
+    await shop.service.drain()
+    assert len(requests(shop)) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "ending"),
+    [
+        ("mark-paid", {"amount": 100}, ("paid", 300, 0, 100)),
+        ("void", {}, ("void", 0, 0, 300)),
+    ],
+)
+async def test_what_is_paid_too_much_after_all_becomes_credit(
+    shop: Shop,
+    operator: httpx.AsyncClient,
+    owner: Owner,
+    action: str,
+    body: dict[str, Any],
+    ending: tuple[str, int, int, int],
+) -> None:
+    """The card is charged in the moment in which less is owed."""
+    invoice = await declined(shop, operator, owner)
+    await shop.decline_from_now_on(None)
+    shop.clock.advance(timedelta(days=8))
+    await shop.account.control("clock/advance", seconds=0)
+    assert [one["status"] for one in requests(shop)] == ["paid"]
+    await act(operator, invoice, action, **body)
+    await shop.service.drain()
+    await shop.deliver()
+    await shop.deliver()
+    assert await after(shop, owner, invoice) == ending
+    assert len(requests(shop)) == 1
+    told = await shop.rows("select kind from personal_notices where kind = 'paid_too_much'")
+    assert len(told) == 1
+    assert await wrongly_booked(shop) == 0
+
+
+@pytest.mark.parametrize(("balance", "charged"), [(-100, 200), (100, 400)])
+async def test_a_balance_at_stripe_settles_it_all_the_same(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner, balance: int, charged: int
+) -> None:
+    await staying_signed_in(shop.service, owner.client)
+    (customer,) = shop.account.find("customer")
+    answer = await shop.account.http.post(
+        f"/v1/customers/{customer['id']}",
+        data={"balance": str(balance)},
+        headers={"Authorization": "Bearer sk_test_sandbox"},
+    )
+    assert answer.status_code == 200, answer.text
+    invoice = await issued(operator, owner)
+    await shop.service.drain()
+    await shop.advance(hours=2)
+    (request,) = requests(shop)
+    assert (request["status"], request["amount_paid"]) == ("paid", charged)
+    assert await after(shop, owner, invoice) == ("paid", 300, 0, 0)
+    assert await wrongly_booked(shop) == 0
+
+
+async def test_a_second_request_that_nobody_knows_of_is_stopped(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner
+) -> None:
+    """Stripe forgets a key after a day, and makes the same again."""
+    invoice = await declined(shop, operator, owner)
+    (request,) = requests(shop)
+    gateway = shop.service.services[CollectionGateway]  # type: ignore[type-abstract]
+    await gateway.collect(
+        CollectionOrder(request["customer"], 300, "usd", "Again", invoice["id"]), key="forgotten"
+    )
+    await shop.deliver()
+    await shop.deliver()
+    await the_card_works(shop)
+    assert sorted(one["status"] for one in requests(shop)) == ["paid", "void"]
+    assert await after(shop, owner, invoice) == ("paid", 300, 0, 0)

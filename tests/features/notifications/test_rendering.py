@@ -60,6 +60,7 @@ CONTEXT: dict[str, Any] = {
     "limit": "10",
     "resets": "2026-12-01 00:00 UTC",
     "stripe_subscription_id": "sub_1",
+    "stripe_invoice_id": "in_1",
     "price_id": "price_1",
     "credit_note_id": "crn_01h455vb4pex5vsknk084sn02q",
     "expires_at": "2026-12-01 09:00 UTC",

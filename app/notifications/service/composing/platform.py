@@ -21,6 +21,7 @@ class PlatformLetters:
             NoticeKind.DUPLICATE_SUBSCRIPTION: self.at_stripe,
             NoticeKind.PRICE_UNKNOWN: self.at_stripe,
             NoticeKind.REFUND_NOT_SENT: self.refund_not_sent,
+            NoticeKind.PAID_TOO_MUCH: self.paid_too_much,
         }
 
     async def model_unpriced(self, told: Told) -> Mapping[str, object] | None:
@@ -38,6 +39,14 @@ class PlatformLetters:
             "number": facts["number"],
             "credit_note_id": encode_id("crn", UUID(facts["credit_note_id"])),
             "reason": str(facts["reason"]).replace("_", " ") or "no reason was given",
+        }
+
+    async def paid_too_much(self, told: Told) -> Mapping[str, object] | None:
+        facts = told.facts
+        return {
+            "amount": amount(facts["amount"], facts["currency"]),
+            "number": facts["number"],
+            "stripe_invoice_id": facts["stripe_invoice_id"],
         }
 
     async def at_stripe(self, told: Told) -> Mapping[str, object] | None:
