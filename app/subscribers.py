@@ -7,7 +7,13 @@ from dataclasses import fields
 
 from app.auth.events import PasswordChanged, PasswordResetRequested
 from app.budgets.events import BudgetThresholdReached
-from app.credits.events import AutoTopUpFailed, CreditExpiring, CreditLow, CreditToppedUp
+from app.credits.events import (
+    AutoTopUpFailed,
+    CreditExpiring,
+    CreditLow,
+    CreditNotTakenBack,
+    CreditToppedUp,
+)
 from app.infra.jobs.queue import NewJob
 from app.invoices.events import (
     InvoiceIssued,
@@ -88,17 +94,26 @@ SUBSCRIPTIONS: dict[type[Fact], tuple[str, ...]] = {
     CreditUseChanged: ("credits.follow_plan",),
     CreditLow: ("credits.top_up",),
     CreditToppedUp: ("notifications.credit_topped_up",),
+    CreditNotTakenBack: ("notifications.credit_not_taken_back",),
     AutoTopUpFailed: ("notifications.auto_top_up_failed",),
     CreditExpiring: ("notifications.credit_expiring",),
     EndpointDisabled: ("notifications.endpoint_disabled",),
     PriceUnknown: ("notifications.price_unknown",),
-    RefundMade: ("notifications.refund_made", "payments.follow_refund"),
-    RefundFailed: ("notifications.refund_failed", "payments.follow_refund"),
+    RefundMade: (
+        "notifications.refund_made",
+        "payments.follow_refund",
+        "payments.take_back_refunded",
+    ),
+    RefundFailed: (
+        "notifications.refund_failed",
+        "payments.follow_refund",
+        "payments.take_back_refunded",
+    ),
     RefundPromised: ("payments.keep_promise",),
     PromiseBroken: ("notifications.refund_not_sent",),
     PaidTooMuch: ("notifications.paid_too_much",),
     DisputeOpened: ("notifications.dispute_opened",),
-    DisputeClosed: ("notifications.dispute_closed",),
+    DisputeClosed: ("notifications.dispute_closed", "payments.take_back_disputed"),
 }
 
 

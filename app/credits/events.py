@@ -50,6 +50,20 @@ class CreditToppedUp(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class CreditNotTakenBack(Fact):
+    """The payment of a top-up went back, and *amount* of its credit is used or held already.
+
+    *cause* names the refund or the dispute.
+    """
+
+    organization_id: UUID
+    top_up_id: UUID
+    cause: str
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class AutoTopUpFailed(Fact):
     """Credit was to be bought by itself and was not, in minor units.
 

@@ -73,6 +73,21 @@ class TopUpRepository(Repository):
             .execution_options(populate_existing=True)
         )
 
+    async def claim_paid_with(
+        self, organization_id: OrganizationId, stripe_invoice_id: str
+    ) -> TopUp | None:
+        """The top-up that an invoice of Stripe's has paid, held by this unit until it ends."""
+        return await self.session.scalar(
+            select(TopUp)
+            .where(
+                TopUp.organization_id == organization_id,
+                TopUp.stripe_invoice_id == stripe_invoice_id,
+                TopUp.state == TopUpState.PAID.value,
+            )
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+
     async def find(self, organization_id: OrganizationId, top_up_id: UUID) -> TopUp | None:
         return await self.session.get(TopUp, (organization_id, top_up_id), populate_existing=True)
 

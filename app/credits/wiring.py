@@ -8,6 +8,7 @@ from app.credits.service.auto_top_up import AutoTopUps
 from app.credits.service.documents import CreditOfInvoices
 from app.credits.service.lapsing import Lapsing
 from app.credits.service.ledger import CreditLedger
+from app.credits.service.taking_back import TakingBack
 from app.credits.service.top_ups import TopUpDesk
 from app.credits.service.topping_up import ToppingUp
 from app.credits.service.using import Using
@@ -37,6 +38,7 @@ def register_topping_up(services: Services) -> None:
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     payers: Payers = services[Payers]  # type: ignore[type-abstract]
     top_ups, organizations = TopUpRepository(work), services[OrganizationService]
+    services.add(TakingBack, TakingBack(work, top_ups, ledger))
     automatic = services.add(
         AutoTopUps,
         AutoTopUps(work, top_ups, CreditRepository(work), payers, audit, clock),

@@ -60,6 +60,7 @@ class NoticeKind(StrEnum):
     PRICE_UNKNOWN = "price_unknown"
     CREDIT_EXPIRING = "credit_expiring"
     CREDIT_TOPPED_UP = "credit_topped_up"
+    CREDIT_NOT_TAKEN_BACK = "credit_not_taken_back"
     AUTO_TOP_UP_FAILED = "auto_top_up_failed"
     ENDPOINT_DISABLED = "endpoint_disabled"
 

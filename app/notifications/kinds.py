@@ -136,6 +136,7 @@ RULES: Mapping[NoticeKind, Rule] = {
     NoticeKind.DUPLICATE_SUBSCRIPTION: Rule(_OPERATORS, ("stripe_subscription_id",)),
     NoticeKind.PRICE_UNKNOWN: Rule(_OPERATORS, ("stripe_subscription_id", "price_id")),
     NoticeKind.CREDIT_EXPIRING: Rule(_KEEPERS, ("grant_id",), event=HookEvent.CREDIT_EXPIRING),
+    NoticeKind.CREDIT_NOT_TAKEN_BACK: Rule(_OPERATORS, ("top_up_id", "cause")),
     NoticeKind.CREDIT_TOPPED_UP: Rule(_KEEPERS, ("top_up_id",), event=HookEvent.CREDIT_TOPPED_UP),
     NoticeKind.AUTO_TOP_UP_FAILED: Rule(_KEEPERS, ("fact_id",), event=HookEvent.AUTO_TOP_UP_FAILED),
     NoticeKind.ENDPOINT_DISABLED: Rule(_KEEPERS, ("endpoint_id", "disabled_at")),

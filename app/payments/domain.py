@@ -35,6 +35,8 @@ GONE_BACK = frozenset({RefundStatus.PENDING, RefundStatus.REQUIRES_ACTION, Refun
 """Money that has left, or is leaving. A status that Stripe invents is taken for one of these."""
 CAME_TO_NOTHING = frozenset({RefundStatus.REFUSED, RefundStatus.FAILED, RefundStatus.CANCELED})
 
+LOST = "lost"
+"""How a dispute ended whose money is gone."""
 OPEN_DISPUTES = frozenset(
     {"needs_response", "under_review", "warning_needs_response", "warning_under_review"}
 )
@@ -130,7 +132,7 @@ def stands_in_the_way(status: str, *, is_charge_refundable: bool) -> bool:
     """
     if is_inquiry(status):
         return is_open(status) and not is_charge_refundable
-    return is_open(status) or status == "lost"
+    return is_open(status) or status == LOST
 
 
 def went_back(status: str) -> bool:

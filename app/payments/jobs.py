@@ -6,6 +6,7 @@ from app.infra.http.provide import Services
 from app.infra.jobs.worker import Payload
 from app.kernel.ids import OrganizationId
 from app.payments.service import RefundService
+from app.payments.service.bought_credit import BoughtCredit
 from app.payments.service.intake import PaymentIntake
 from app.payments.service.promised import PromisedRefunds
 
@@ -41,10 +42,26 @@ async def follow_refund(payload: Payload, services: Services) -> None:
     )
 
 
+async def take_back_refunded(payload: Payload, services: Services) -> None:
+    """Take back the credit that a refunded charge had bought."""
+    await services[BoughtCredit].follow_refund(
+        OrganizationId(UUID(payload["organization_id"])), UUID(payload["refund_id"])
+    )
+
+
+async def take_back_disputed(payload: Payload, services: Services) -> None:
+    """Take back the credit that a charge had bought whose dispute was lost."""
+    await services[BoughtCredit].follow_dispute(
+        OrganizationId(UUID(payload["organization_id"])), UUID(payload["dispute_id"])
+    )
+
+
 JOBS = {
     "payments.make_requested_refunds": make_requested_refunds,
     "payments.look_up": look_up_payment,
     "payments.keep_promise": keep_promise,
     "payments.keep_promises": keep_promises,
     "payments.follow_refund": follow_refund,
+    "payments.take_back_refunded": take_back_refunded,
+    "payments.take_back_disputed": take_back_disputed,
 }

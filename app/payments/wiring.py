@@ -1,6 +1,7 @@
 """How payments are built."""
 
 from app.audit.service import AuditLog
+from app.credits.service.taking_back import TakingBack
 from app.gateways.stripe.payments import PaymentsGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -14,6 +15,7 @@ from app.organizations.service import OrganizationService
 from app.payments.repository import PaymentRepository
 from app.payments.service import DisputeService, PaymentMirror, PaymentReports, RefundService
 from app.payments.service.book import PaymentsOfInvoices
+from app.payments.service.bought_credit import BoughtCredit
 from app.payments.service.intake import PaymentIntake
 from app.payments.service.promised import PromisedRefunds
 from app.payments.service.standing import DisputeStanding
@@ -56,4 +58,5 @@ def register(services: Services) -> None:
         PromisedRefunds,
         PromisedRefunds(work, services[NotePromises], services[RefundService], reports),
     )
+    services.add(BoughtCredit, BoughtCredit(work, rows, services[TakingBack]))
     services.add(DisputeService, DisputeService(work, rows))

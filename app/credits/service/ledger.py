@@ -165,6 +165,44 @@ class CreditLedger:
             self._tell_if_low(account, deduction.balance)
             return deduction
 
+    async def take_back(
+        self,
+        organization_id: OrganizationId,
+        given_for: str,
+        amount: Money,
+        *,
+        actor: str,
+        cause: str,
+        description: str,
+    ) -> int:
+        """Take up to *amount* of the grant that was *given_for* a cause; answers how much.
+
+        Of what is left of it, and of what neither use nor a reservation has a claim to. Once for
+        its *cause*. Joins the unit around it.
+        """
+        now = self._clock.now()
+        async with self._work.begin(organization_id):
+            account = await self._credits.lock_account(organization_id, amount.currency, now)
+            spoken_for = await self._book.bring_up(account, now)
+            entry = await self._credits.find_entry(organization_id, cause)
+            given = await self._credits.find_entry(organization_id, given_for)
+            if entry is None and given is not None:
+                (own,) = (await self._credits.draws_of(organization_id, [given.id]))[given.id]
+                rows = await self._credits.list_left(organization_id, amount.currency)
+                there = spare(sum(row.remaining for row in rows), spoken_for)
+                left = sum(row.remaining for row in rows if row.id == own.grant_id)
+                taken = min(amount.minor, left, there)
+                entry = await self._book.take(
+                    account,
+                    (Draw(own.grant_id, taken),) if taken else (),
+                    EntryKind.DEDUCTION,
+                    actor=actor,
+                    cause=cause,
+                    description=description,
+                )
+                await self._book.set_bound(account)
+            return -entry.amount if entry is not None else 0
+
     async def is_kept_for(self, organization_id: OrganizationId, currency: Currency) -> bool:
         """Whether the organization was ever given credit in *currency*; if not, none was taken.
 

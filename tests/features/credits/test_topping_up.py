@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,13 +20,18 @@ from app.credits.service.top_ups import TopUpDesk
 from app.credits.service.topping_up import ToppingUp
 from app.gateways.stripe.errors import StripeUnavailable
 from app.gateways.stripe.gateway import StripeInvoice
+from app.gateways.stripe.payments import StripeDispute
 from app.gateways.stripe.top_ups import Charged, TopUpGateway, TopUpOrder
 from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId, new_id
 from app.kernel.money import USD, Money
 from app.organizations.service import OrganizationService
+from app.payments.domain import RefundRequest
+from app.payments.service import PaymentMirror, PaymentReports, RefundService
+from app.payments.service.bought_credit import BoughtCredit
 from tests.conftest import START
+from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner
 from tests.factories.subscriptions import call, subscribed
 from tests.features.credits.test_use import draws
@@ -649,3 +655,78 @@ async def test_a_page_that_nobody_pays_is_canceled_or_runs_out(shop: Shop) -> No
     await shop.deliver()
     assert {one["status"] for one in invoices(shop, owner)} == {"void"}
     assert await balance(owner) == 0
+
+
+async def bought_for(shop: Shop, amount: int) -> tuple[Owner, str]:
+    """Somebody who has bought credit, and the charge that paid it."""
+    owner = await an_owner(shop.service)
+    known = {one["id"] for one in shop.account.find("charge")}
+    page = (await call(owner, "POST", "credits/top-up", {"amount": amount})).json()["pay_url"]
+    await shop.account.click(page, card="visa")
+    await shop.deliver()
+    (charge,) = [one["id"] for one in shop.account.find("charge") if one["id"] not in known]
+    assert await balance(owner) == amount
+    return owner, charge
+
+
+async def told_operators(shop: Shop) -> list[int]:
+    found = await shop.rows(
+        "select facts from personal_notices where kind = 'credit_not_taken_back'"
+    )
+    return [one["facts"]["amount"] for one in found]
+
+
+async def test_credit_whose_payment_is_refunded_is_taken_back_as_far_as_it_is_there(
+    shop: Shop,
+) -> None:
+    await an_operator(shop.service)
+    owner, charge = await bought_for(shop, 2500)
+    await give(shop, owner, 700)
+    refunds = shop.service.services[RefundService]
+    asked = RefundRequest(reason="requested_by_customer", stripe_charge_id=charge, amount=1000)
+    await refunds.make(asked, actor="test")
+    await shop.deliver()
+    await shop.deliver()
+    assert await balance(owner) == 1500 + 700
+    await spend(shop, owner, 1200)  # what was given goes first
+    rest = RefundRequest(reason="requested_by_customer", stripe_charge_id=charge)
+    made = await refunds.make(rest, actor="test")
+    await shop.deliver()
+    await shop.service.drain()
+    assert await balance(owner) == 0
+    told = await told_operators(shop)
+    assert set(told) == {500}
+    follow = shop.service.services[BoughtCredit].follow_refund
+    await follow(owner.organization_id, made.id)
+    await shop.deliver()
+    assert await told_operators(shop) == told
+    async with shop.service.work.begin(owner.organization_id) as session:
+        await session.execute(
+            text("update refunds set status = 'failed' where id = :id"), {"id": made.id}
+        )
+    await follow(owner.organization_id, made.id)
+    await follow(owner.organization_id, made.id)
+    assert await balance(owner) == 1000
+
+
+async def test_credit_whose_payment_is_lost_in_a_dispute_is_taken_back(shop: Shop) -> None:
+    owner, charge = await bought_for(shop, 2500)
+    told = await told_operators(shop)
+    for status, left in (("needs_response", 2500), ("lost", 0)):
+        report = await shop.service.services[PaymentReports].of_charge(charge)
+        dispute = StripeDispute(
+            id=f"dp_{owner.id}",
+            charge_id=charge,
+            amount=2500,
+            currency="usd",
+            reason="fraudulent",
+            status=status,
+            is_charge_refundable=False,
+            respond_by=None,
+            created_at=shop.clock.now(),
+        )
+        mirror = shop.service.services[PaymentMirror]
+        await mirror.take(owner.organization_id, replace(report, disputes=(dispute,)))
+        await shop.service.drain()
+        assert await balance(owner) == left
+    assert await told_operators(shop) == told

@@ -63,6 +63,7 @@ CONTEXT: dict[str, Any] = {
     "stripe_invoice_id": "in_1",
     "price_id": "price_1",
     "credit_note_id": "crn_01h455vb4pex5vsknk084sn02q",
+    "top_up_id": "top_01h455vb4pex5vsknk084sn02q",
     "expires_at": "2026-12-01 09:00 UTC",
     "host": "hooks.example.test",
     "last_error": "HTTP 500",

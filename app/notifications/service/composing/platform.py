@@ -22,6 +22,7 @@ class PlatformLetters:
             NoticeKind.PRICE_UNKNOWN: self.at_stripe,
             NoticeKind.REFUND_NOT_SENT: self.refund_not_sent,
             NoticeKind.PAID_TOO_MUCH: self.paid_too_much,
+            NoticeKind.CREDIT_NOT_TAKEN_BACK: self.credit_not_taken_back,
         }
 
     async def model_unpriced(self, told: Told) -> Mapping[str, object] | None:
@@ -47,6 +48,13 @@ class PlatformLetters:
             "amount": amount(facts["amount"], facts["currency"]),
             "number": facts["number"],
             "stripe_invoice_id": facts["stripe_invoice_id"],
+        }
+
+    async def credit_not_taken_back(self, told: Told) -> Mapping[str, object] | None:
+        facts = told.facts
+        return {
+            "amount": amount(facts["amount"], facts["currency"]),
+            "top_up_id": encode_id("top", UUID(facts["top_up_id"])),
         }
 
     async def at_stripe(self, told: Told) -> Mapping[str, object] | None:
