@@ -201,7 +201,10 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         ) as n
         left join ({DIRECTLY}) as d on d.organization_id = i.organization_id
             and d.invoice_id = i.id
-        where {_OWN} and n.promised + coalesce(d.gone + d.requested, 0) > i.amount_paid""",
+        where {_OWN} and n.promised + coalesce(d.gone + d.requested, 0) > i.amount_paid + (
+            select coalesce(sum(surplus), 0) from invoice_requests
+            where organization_id = i.organization_id and invoice_id = i.id
+        )""",
     ),
     # Of taxes that Stripe counts into its prices nothing is added.
     "invoices.mirrored_totals_add_up": (
