@@ -33,10 +33,12 @@ _MINOR = " ".join(
 def _gapless(series: str, numbers: str, counters: str) -> str:
     return f"""
         select coalesce(t.year, c.year) as year, coalesce(t.taken, 0) as taken,
-            coalesce(t.highest, 0) as highest, coalesce(c.last_number, 0) as last_number
+            coalesce(t.highest, 0) as highest, coalesce(c.last_number, 0) as last_number,
+            coalesce(t.repeated, 0) as repeated
         from (
             select split_part(number, '-', 2)::int as year, count(distinct number) as taken,
-                max(split_part(number, '-', 3)::bigint) as highest
+                max(split_part(number, '-', 3)::bigint) as highest,
+                count(*) - count(distinct number) as repeated
             from ({numbers}) as numbered where number like '{series}-%' group by 1
         ) as t
         full join (
@@ -45,7 +47,7 @@ def _gapless(series: str, numbers: str, counters: str) -> str:
         ) as c using (year)
         where {_IN_TOTAL} and (
             coalesce(t.taken, 0) <> coalesce(c.last_number, 0)
-            or coalesce(t.highest, 0) > coalesce(c.last_number, 0)
+            or coalesce(t.highest, 0) > coalesce(c.last_number, 0) or t.repeated > 0
         )"""
 
 

@@ -13,6 +13,10 @@ from app.invoices.repository.numbers import NumberRepository
 
 INVOICES = "INV"
 
+OURS = "ours"
+"""Whose series it is: of whoever runs this service, by whatever name the documents say. A seller
+who is renamed goes on counting, or two documents of a year would have one number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:

@@ -203,7 +203,6 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
             services[MoneyLeft],
             audit,
             clock,
-            seller.name,
         ),
     )
 

@@ -20,7 +20,7 @@ from app.invoices.domain import (
 from app.invoices.errors import CreditTooLarge, InvoiceNotIssued, NothingToCredit
 from app.invoices.events import RefundPromised
 from app.invoices.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
-from app.invoices.numbering import InvoiceNumbers
+from app.invoices.numbering import OURS, InvoiceNumbers
 from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.desk import OPEN
@@ -45,7 +45,6 @@ class CreditNotes:
         money: MoneyLeft,
         audit: AuditLog,
         clock: Clock,
-        seller: str,
     ) -> None:
         self._work = work
         self._own = own
@@ -56,7 +55,6 @@ class CreditNotes:
         self._money = money
         self._audit = audit
         self._clock = clock
-        self._seller = seller
 
     async def issue(self, invoice_id: UUID, request: NoteRequest) -> Noted:
         """Take back a part of an issued invoice, with the tax on it.
@@ -116,7 +114,7 @@ class CreditNotes:
                 after={"total": note.total, "kind": note.kind, "settlement": note.settlement},
                 reason=request.reason,
             )
-            note.number = await self._numbers.take(self._seller, now, series="CN")
+            note.number = await self._numbers.take(OURS, now, series="CN")
             self._own.add(note)
             await self._own.session.flush()
             for part in parts:

@@ -13,7 +13,7 @@ from app.invoices.document import Party
 from app.invoices.domain import InvoiceOrigin
 from app.invoices.errors import InvoiceNotFound, InvoiceNotIssued, ProofIsStripes, ProofNotKept
 from app.invoices.models import Invoice, InvoiceProof
-from app.invoices.numbering import InvoiceNumbers
+from app.invoices.numbering import OURS, InvoiceNumbers
 from app.invoices.repository.proofs import ProofRepository
 from app.invoices.service.composing import Composed
 from app.invoices.service.evidence import Issue, Link, canonical, instant, proof_of, usage_of
@@ -90,7 +90,7 @@ class InvoiceProofs:
         """
         assert invoice.issued_at is not None and invoice.due_at is not None  # noqa: PT018
         prices = await self._known(composed)
-        taken = await self._numbers.take_linked(seller.name, invoice.issued_at)
+        taken = await self._numbers.take_linked(OURS, invoice.issued_at)
         invoice.number = taken.number
         previous = None
         if taken.head is not None:
@@ -109,7 +109,7 @@ class InvoiceProofs:
         return InvoiceProof(
             organization_id=organization_id,
             id=invoice.id,
-            seller=seller.name,
+            seller=OURS,
             year=taken.year,
             place=taken.place,
             previous_hash=taken.head,

@@ -1,4 +1,4 @@
-"""An invoice is taken back while another of its organization is being issued."""
+"""What changes between two documents: one is taken back, or the seller is renamed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import URL, text
 
+from app.doctor.domain import CheckState
+from app.doctor.service import Doctor
+from app.invoices.numbering import OURS
 from app.invoices.service.running import InvoiceRun
 from app.kernel.clock import ManualClock
 from tests.conftest import START
@@ -68,8 +71,9 @@ async def test_what_is_taken_back_meanwhile_is_looked_at_again(
         await session.execute(
             text(
                 "insert into invoice_number_counters (seller, year, last_number)"
-                " values ('Aragora', 2027, 0)"
-            )
+                " values (:ours, 2027, 0)"
+            ),
+            {"ours": OURS},
         )
         issue = asyncio.create_task(service.services[InvoiceRun].close())
         await waiting(service, 1, issue)
@@ -86,3 +90,23 @@ async def test_what_is_taken_back_meanwhile_is_looked_at_again(
             {"owner": owner.organization_id},
         )
         assert left.all() == [""]
+
+
+async def test_a_renamed_seller_goes_on_counting(fresh_url: URL, clock: ManualClock) -> None:
+    numbers: list[str] = []
+    for name in ("Aragora", "Aragora International Ltd"):
+        async with running(fresh_url, clock, seller_name=name) as service:
+            operator = await an_operator(service)
+            owner = await an_owner(service)
+            await spend(owner, "one", START, 300)
+            issued = await act(operator, await generate(operator, owner, "2026-11"), "finalize")
+            noted = await act(operator, issued, "credit-notes", **NOTE | {"lines": [{"line": 0}]})
+            numbers += [issued["number"], noted["number"]]
+            report = await service.services[Doctor].examine()
+            assert [one.check for one in report.findings if one.state is not CheckState.OK] == []
+    assert numbers == [
+        "INV-2026-000001",
+        "CN-2026-000001",
+        "INV-2026-000002",
+        "CN-2026-000002",
+    ]
