@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     text,
     true,
@@ -44,8 +45,8 @@ from app.admin.domain import (
 )
 from app.audit.models import AuditEntry, PlatformAuditEntry
 from app.infra.db.repository import MalformedCursor, Repository, decode_cursor, encode_cursor
-from app.invoices.domain import InvoiceStatus
-from app.invoices.models import Invoice, InvoiceLine
+from app.invoices.domain import InvoiceOrigin, InvoiceStatus
+from app.invoices.models import Invoice, InvoiceLine, InvoicePayment, InvoiceRequest
 from app.kernel.ids import OrganizationId, UserId
 from app.kernel.pages import Page, PageRequest
 from app.organizations.domain import Role
@@ -128,7 +129,7 @@ class AdminQueries(Repository):
 
     async def list_charges(self, request: PageRequest) -> Counted[Charge]:
         """By the moment at which it happened, newest first."""
-        every = union_all(_charges(), _paid_otherwise()).subquery()
+        every = union_all(_charges(), _paid_otherwise(), _transferred()).subquery()
         query = (
             select(every)
             .order_by(every.c.happened_at.desc(), every.c.id.desc())
@@ -349,53 +350,79 @@ def _first_line(invoice_id: Any) -> Any:
 
 
 def _charges() -> Select[Any]:
-    """Stripe's charges, beside the invoices that they are for."""
-    paid_for = (Invoice.organization_id == StripeCharge.organization_id) & (
-        Invoice.stripe_invoice_id == StripeCharge.stripe_invoice_id
+    """Stripe's charges, beside the invoices that they are for, Stripe's or ours."""
+    asked_for = (InvoiceRequest.organization_id == StripeCharge.organization_id) & (
+        InvoiceRequest.stripe_invoice_id == StripeCharge.stripe_invoice_id
     )
-    return select(
-        StripeCharge.id,
-        StripeCharge.organization_id,
-        StripeCharge.stripe_charge_id,
-        StripeCharge.stripe_customer_id,
-        Invoice.number,
-        StripeCharge.amount,
-        StripeCharge.amount_refunded,
-        StripeCharge.currency,
-        StripeCharge.status,
-        func.coalesce(_first_line(Invoice.id), StripeCharge.description).label("description"),
-        StripeCharge.created_at.label("happened_at"),
-    ).outerjoin(Invoice, paid_for)
+    paid_for = (Invoice.organization_id == StripeCharge.organization_id) & or_(
+        Invoice.stripe_invoice_id == StripeCharge.stripe_invoice_id,
+        Invoice.id == InvoiceRequest.invoice_id,
+    )
+    return (
+        select(
+            StripeCharge.id,
+            StripeCharge.organization_id,
+            StripeCharge.stripe_charge_id,
+            StripeCharge.stripe_customer_id,
+            Invoice.number,
+            StripeCharge.amount,
+            StripeCharge.amount_refunded,
+            StripeCharge.currency,
+            StripeCharge.status,
+            func.coalesce(_first_line(Invoice.id), StripeCharge.description).label("description"),
+            StripeCharge.created_at.label("happened_at"),
+        )
+        .outerjoin(InvoiceRequest, asked_for)
+        .outerjoin(Invoice, paid_for)
+    )
 
 
 def _paid_otherwise() -> Select[Any]:
-    """Invoices that were paid with more than nothing, by no charge that is known."""
+    """Stripe's invoices that were paid with more than nothing, by no charge that is known."""
     charged = exists().where(
         StripeCharge.organization_id == Invoice.organization_id,
         StripeCharge.stripe_invoice_id == Invoice.stripe_invoice_id,
         StripeCharge.status == "succeeded",
     )
+    return _paid(Invoice.id, Invoice.amount_paid, Invoice.paid_at).where(
+        Invoice.origin == InvoiceOrigin.STRIPE.value,
+        Invoice.status == InvoiceStatus.PAID.value,
+        Invoice.paid_at.is_not(None),
+        Invoice.amount_paid > 0,
+        ~charged,
+    )
+
+
+def _transferred() -> Select[Any]:
+    """What came in for invoices of ours past Stripe."""
+    return (
+        _paid(InvoicePayment.id, InvoicePayment.amount, InvoicePayment.received_at)
+        .join(
+            InvoicePayment,
+            (InvoicePayment.organization_id == Invoice.organization_id)
+            & (InvoicePayment.invoice_id == Invoice.id),
+        )
+        .where(InvoicePayment.method == "transfer")
+    )
+
+
+def _paid(row_id: Any, amount: Any, at: Any) -> Select[Any]:
     return (
         select(
-            Invoice.id,
+            row_id.label("id"),
             Invoice.organization_id,
             cast(null(), Text).label("stripe_charge_id"),
             Organization.stripe_customer_id,
             Invoice.number,
-            Invoice.amount_paid.label("amount"),
+            amount.label("amount"),
             cast(literal(0), BigInteger).label("amount_refunded"),
             Invoice.currency,
             literal("succeeded").label("status"),
             _first_line(Invoice.id).label("description"),
-            Invoice.paid_at.label("happened_at"),
+            at.label("happened_at"),
         )
+        .select_from(Invoice)
         .join(Organization, Organization.id == Invoice.organization_id)
-        .where(
-            Invoice.status == InvoiceStatus.PAID.value,
-            Invoice.paid_at.is_not(None),
-            Invoice.amount_paid > 0,
-            ~charged,
-        )
     )
 
 

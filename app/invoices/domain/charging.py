@@ -134,7 +134,10 @@ def is_ours(item: MeteredPrice) -> bool:
 
 def bills_costs(plan: Plan | None, *, at_cost: bool) -> bool:
     """Whether usage is billed at what it cost."""
-    return plan is None or _bills_at_cost(plan) or (at_cost and not plan.metered)
+    if plan is None or _bills_at_cost(plan):
+        return True
+    # What is drawn from credit has been paid for.
+    return at_cost and not plan.metered and not plan.draws_on_credit
 
 
 def included_units(plan: Plan, item: MeteredPrice) -> Decimal | None:

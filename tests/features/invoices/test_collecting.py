@@ -78,6 +78,9 @@ async def test_an_issued_invoice_is_paid_by_the_saved_card(
     listed = (await owner.client.get(INVOICES)).json()["data"]
     assert sum(one["origin"] == "own" for one in listed) == 1
     assert request["id"] not in {one["stripe_invoice_id"] for one in listed}
+    charges = (await operator.get("/api/v1/admin/billing/recent-charges")).json()["data"]
+    ours = [one for one in charges if one["organization_id"] == owner.id and one["amount"] == 300]
+    assert [one["invoice_number"] for one in ours] == [invoice["number"]]
 
 
 async def test_a_try_that_lost_its_answer_asks_for_money_once(
