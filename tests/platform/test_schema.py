@@ -25,7 +25,7 @@ from tests.support.openapi import operations
 from tests.support.process import Process
 from tests.support.service import settings_for
 
-EXAMPLES = 12 if EVERYTHING else 4
+EXAMPLES = 12 if EVERYTHING else 3
 
 
 def no_server_error(context: CheckContext, response: Any, case: Any) -> bool | None:

@@ -153,6 +153,7 @@ async def test_four_runners_at_once_make_one_invoice_each(month: URL) -> None:
         assert await issued(url) == Issued(ORGANIZATIONS, EXPECTED_TOTAL, NUMBERS)
 
 
+@LONG
 async def test_without_the_index_they_make_more(month: URL) -> None:
     """The control: it is the constraint that the one above rests on. Two are enough to show it."""
     async with a_copy(month) as url:

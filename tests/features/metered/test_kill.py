@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.features.metered.conftest import Meterage
+from tests.support.long import LONG
 
 ROOT = Path(__file__).resolve().parents[3]
 ROUNDS = 3
@@ -41,7 +42,7 @@ async def killed_after(meterage: Meterage, database_url: str, seconds: float) ->
             await process.wait()
 
 
-@pytest.mark.slow
+@LONG
 @pytest.mark.timeout(300)
 async def test_use_counts_once_through_kill_9(meterage: Meterage, fresh_url) -> None:
     seed = random.randrange(10**6)
