@@ -90,6 +90,7 @@ async def database(home: Path) -> AsyncIterator[Database]:
         await asyncio.to_thread(database.postgres.destroy)
 
 
+@LONG
 async def test_one_of_two_processes_is_killed_and_comes_back(
     fresh_url: URL, tmp_path: Path
 ) -> None:
@@ -143,7 +144,7 @@ async def test_asked_to_stop_it_answers_whatever_was_sent(fresh_url: URL, tmp_pa
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=LONG)])
+@pytest.mark.parametrize("seconds", [pytest.param(5, marks=LONG), pytest.param(30, marks=LONG)])
 async def test_postgres_stands_still(database: Database, tmp_path: Path, seconds: int) -> None:
     """Nothing is lost, too much is refused, and waiting costs little memory."""
     with Process(database.url, tmp_path) as process:
@@ -200,6 +201,7 @@ def a_small_disk(directory: Path, mebibytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
+@LONG
 @pytest.mark.timeout(240)
 async def test_the_disk_is_full(home: Path, tmp_path: Path) -> None:
     with a_small_disk(home / "disk", 300) as disk:

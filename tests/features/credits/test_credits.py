@@ -313,7 +313,6 @@ async def test_ten_at_once_never_take_more_than_there_is(service: Service) -> No
 
 async def test_without_the_lock_they_would(service: Service) -> None:
     owner = await an_owner(service)
-    await give(service, owner, 250)
     us = owner.organization_id
     loose = CreditLedger(
         service.work,
@@ -322,11 +321,15 @@ async def test_without_the_lock_they_would(service: Service) -> None:
         service.services[AuditLog],
         service.clock,
     )
-    await asyncio.gather(
-        *(loose.deduct(us, Money(100), actor="system") for _ in range(10)),
-        return_exceptions=True,
-    )
-    assert await broken(service, us) != []
+    for _ in range(5):  # they have to meet
+        await give(service, owner, 250)
+        await asyncio.gather(
+            *(loose.deduct(us, Money(100), actor="system") for _ in range(10)),
+            return_exceptions=True,
+        )
+        if wrong := await broken(service, us):
+            break
+    assert wrong != []
     async with service.work.begin(us) as session:  # the worker's database is shared
         for table in ("credit_draws", "credit_entries", "credit_grants"):
             await session.execute(

@@ -525,7 +525,9 @@ async def test_it_is_the_constraint_that_lets_one_be_underway(shop: Shop) -> Non
     finally:
         topping_up(shop)._top_ups = honest
         async with shop.service.work.begin_platform() as session:
-            await session.execute(text("update credit_top_ups set monthly_cap = 1000000"))
+            await session.execute(
+                text("update credit_top_ups set monthly_cap = 1000000 where kind = 'automatic'")
+            )
             await session.execute(text("drop index if exists uq_credit_top_ups_underway"))
             await session.execute(text(constraint["indexdef"]))
 

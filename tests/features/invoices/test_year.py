@@ -24,6 +24,7 @@ from app.usage.service.closing import UsageClosing
 from tests.factories.billing import act
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner, grant_plan
+from tests.support.long import LONG
 from tests.support.service import Service, running
 from tests.support.staying import staying_signed_in
 from tools.verify_invoice import verify
@@ -219,7 +220,7 @@ async def the_proofs_agree(year: Year) -> None:
         before[series] = proof
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=LONG) for seed in (2, 3))])
 async def test_a_years_documents_come_to_the_years_usage(service: Service, seed: int) -> None:
     owner = await an_owner(service)
     await grant_plan(service, owner.organization_id, "odd")

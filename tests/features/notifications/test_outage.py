@@ -23,6 +23,7 @@ from app.payments.events import RefundMade
 from tests.conftest import START
 from tests.factories.people import an_owner
 from tests.gateways.test_mail import Inbox
+from tests.support.long import LONG
 from tests.support.service import Service, running
 
 APP = Path(__file__).resolve().parents[3] / "app"
@@ -63,7 +64,7 @@ async def drained_by_two(service: Service) -> None:
     await asyncio.gather(*(build_worker(service.services).drain() for _ in range(2)))
 
 
-@pytest.mark.slow
+@LONG
 async def test_a_hundred_notices_outlive_a_minute_without_a_server(fresh_url: URL) -> None:
     """Each arrives once; those whose address is refused are dead letters, once."""
     post, clock = Post(), ManualClock(START)

@@ -27,6 +27,7 @@ from app.usage.service.usage import UsageService
 from tests.factories.people import Owner, an_owner
 from tests.features.usage.test_quota import signed_in
 from tests.platform.test_commands import command
+from tests.support.long import LONG
 from tests.support.service import Service, running
 
 EVENTS = "/api/v1/usage/events"
@@ -324,6 +325,7 @@ async def test_what_is_backfilled_into_an_archived_month_is_a_portion_of_its_own
         assert (await owners[0].client.get(f"{EVENTS}/e50")).status_code == 410
 
 
+@LONG
 async def test_an_operator_types_it(fresh_url: URL, clock: ManualClock, tmp_path: Path) -> None:
     async with two_customers(fresh_url, clock) as (service, _):  # noqa: SIM117
         async with service.work.begin_platform() as session:
