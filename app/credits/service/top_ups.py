@@ -84,8 +84,9 @@ class TopUpDesk:
     async def carry_on(self, organization_id: OrganizationId, top_up_id: UUID) -> None:
         """Take a top-up as far as it goes now, from wherever a crash or Stripe's silence left it.
 
-        No card is charged by itself while the organization is suspended. Repeating it, also by two at once, makes one invoice and one charge. Raises what Stripe
-        refuses about the invoice itself, after the top-up is given up for it.
+        No card is charged by itself while the organization is suspended. Repeating it, also by two
+        at once, makes one invoice and one charge. Raises what Stripe refuses about the invoice
+        itself, after the top-up is given up for it.
         """
         row = await self._look(organization_id, top_up_id)
         if row.is_over:

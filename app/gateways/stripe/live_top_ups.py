@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from app.gateways.stripe import parse
+from app.gateways.stripe import billed_amount, parse
+from app.gateways.stripe.billed_amount import BilledAmount
 from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.errors import CardDeclined, StripeRefused
 from app.gateways.stripe.gateway import StripeInvoice
 from app.gateways.stripe.top_ups import BILLING_TOP_UP, Charged, ChargeRefusal, TopUpOrder
 from app.infra.db.unit_of_work import refuse_inside_unit
-
-if TYPE_CHECKING:
-    from stripe.params import InvoiceCreateParams
 
 _NEEDS_HOLDER = frozenset({"invoice_payment_intent_requires_action", "authentication_required"})
 
@@ -25,52 +21,19 @@ class LiveTopUps:
 
     async def issue(self, order: TopUpOrder, *, key: str) -> StripeInvoice:
         refuse_inside_unit()
-        parameters: InvoiceCreateParams = {
-            "customer": order.customer_id,
-            "currency": order.currency,
-            "collection_method": "charge_automatically",
-            "auto_advance": False,
-            "pending_invoice_items_behavior": "exclude",
-            "description": order.description,
-            "metadata": {BILLING_TOP_UP: order.top_up},
-        }
-        if order.payment_method_id is not None:
-            parameters["default_payment_method"] = order.payment_method_id
-        else:
-            parameters["collection_method"] = "send_invoice"
-            parameters["days_until_due"] = 1
-        v1, ask = self._connection.v1, self._connection.ask
-        draft = await ask(
-            "create_invoice",
-            lambda: v1.invoices.create_async(parameters, {"idempotency_key": f"{key}:invoice"}),
-            parse.invoice,
+        billed = BilledAmount(
+            customer_id=order.customer_id,
+            amount=order.amount,
+            currency=order.currency,
+            description=order.description,
+            metadata={BILLING_TOP_UP: order.top_up},
+            auto_advance=False,
+            payment_method_id=order.payment_method_id,
+            days_until_due=1 if order.payment_method_id is None else None,
+            # Credit is sold for what it is worth, whatever coupon the customer has.
+            is_discountable=False,
         )
-        if draft.id is None:
-            raise LookupError("Stripe made an invoice without an id")
-        made = draft.id
-        await ask(
-            "create_invoice_item",
-            lambda: v1.invoice_items.create_async(
-                {
-                    "customer": order.customer_id,
-                    "invoice": made,
-                    "amount": order.amount,
-                    "currency": order.currency,
-                    "description": order.description,
-                    # Credit is sold for what it is worth, whatever coupon the customer has.
-                    "discountable": False,
-                },
-                {"idempotency_key": f"{key}:item"},
-            ),
-            lambda item: item["id"],
-        )
-        return await ask(
-            "finalize_invoice",
-            lambda: v1.invoices.finalize_invoice_async(
-                made, {"auto_advance": False}, {"idempotency_key": f"{key}:finalize"}
-            ),
-            parse.invoice,
-        )
+        return await billed_amount.bill(self._connection, billed, key=key)
 
     async def charge(self, stripe_invoice_id: str, *, key: str) -> Charged:
         refuse_inside_unit()
@@ -99,10 +62,4 @@ class LiveTopUps:
 
     async def void(self, stripe_invoice_id: str, *, key: str) -> StripeInvoice:
         refuse_inside_unit()
-        return await self._connection.ask(
-            "void_invoice",
-            lambda: self._connection.v1.invoices.void_invoice_async(
-                stripe_invoice_id, {}, {"idempotency_key": f"{key}:void"}
-            ),
-            parse.invoice,
-        )
+        return await billed_amount.void(self._connection, stripe_invoice_id, key=key)
