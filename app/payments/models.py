@@ -123,6 +123,9 @@ class Dispute(TenantTable):
     is_charge_refundable: Mapped[bool]
     respond_by: Mapped[datetime | None]
     opened_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    reinstated_at: Mapped[datetime | None]
+    """When its amount was taken, and when it came back."""
     has_suspended: Mapped[bool]
     """Whether its organization was suspended because of it, and is so still."""
 

@@ -41,6 +41,13 @@ class EntryKind(StrEnum):
     REFUND = "refund"
     REFUND_GRANTED = "refund_granted"
     """A refund without a credit note: what it gives back is no longer asked for either."""
+    DISPUTE = "dispute"
+    """What a customer's bank took back of a payment."""
+    DISPUTE_WON = "dispute_won"
+    """A disputed amount that came back."""
+    CREDIT_TAKEN = "prepaid_credit_taken_back"
+    """Prepaid credit that was bought with a payment lost to a dispute, and is not to be had
+    any more: it is not owed."""
     CHARGE = "charge"
     """What a payment was for that belongs to no invoice."""
 

@@ -23,6 +23,9 @@ _WORDS: dict[str, str] = {
     EntryKind.TO_CREDIT.value: "Added to prepaid credit",
     EntryKind.REFUND.value: "Refund",
     EntryKind.REFUND_GRANTED.value: "Refund granted",
+    EntryKind.DISPUTE.value: "Payment disputed",
+    EntryKind.DISPUTE_WON.value: "Disputed payment returned",
+    EntryKind.CREDIT_TAKEN.value: "Prepaid credit taken back",
     EntryKind.CHARGE.value: "Charge",
 }
 """Of the account; kinds of the ledger of credit are words already."""
@@ -114,6 +117,7 @@ def _account_sums(ledger: Ledger) -> tuple[tuple[str, Money, bool], ...]:
         ("Paid", ledger.total_of("payment", "prepaid_credit")),
         ("Credited", ledger.total_of("credit_note", "to_prepaid_credit", "refund_granted")),
         ("Refunded", ledger.total_of("refund")),
+        ("Disputed", ledger.total_of("dispute", "dispute_won", "prepaid_credit_taken_back")),
     )
     return tuple((label, amount, False) for label, amount in sums if amount)
 

@@ -91,6 +91,24 @@ _ACCOUNT = f"""
             where k.organization_id = r.organization_id and k.id = r.id
         )
     union all
+    select side.at, side.rank, d.currency, side.kind, coalesce(n.number, c.stripe_charge_id), n.id,
+        side.sign * d.amount, d.id
+    from disputes d
+    join charges c on c.organization_id = d.organization_id and c.id = d.charge_id
+    {_NAMED}
+    cross join lateral (
+        values (d.withdrawn_at, 7, 'dispute', 1), (d.reinstated_at, 8, 'dispute_won', -1)
+    ) as side (at, rank, kind, sign)
+    where d.organization_id = :organization_id and side.at is not null
+    union all
+    select e.created_at, 8, e.currency, 'prepaid_credit_taken_back', n.number, n.id, e.amount, e.id
+    from disputes d
+    join charges c on c.organization_id = d.organization_id and c.id = d.charge_id
+    join credit_entries e on e.organization_id = d.organization_id
+        and e.cause = 'taken_back:dispute:' || d.id
+    {_NAMED}
+    where d.organization_id = :organization_id and d.withdrawn_at is not null
+    union all
     select c.created_at, side.rank, c.currency, side.kind, c.stripe_charge_id, null,
         side.sign * c.amount, c.id
     from charges c

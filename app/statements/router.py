@@ -47,7 +47,7 @@ async def get_statement(
     form: Form = "json",
 ) -> StatementOut | Response:
     """Everything from `from` until before `to`, by currency: invoices of either origin, payments,
-    credit notes, refunds and prepaid credit, with balances before, between and after.
+    credit notes, refunds, disputes and prepaid credit, with balances before, between and after.
 
     The closing balance of one period is the opening balance of the next. It is what is known
     today: a payment that is heard of late stands where it was made.

@@ -144,6 +144,10 @@ def _refund(data: Json) -> StripeRefund:
 
 
 def _dispute(data: Json) -> StripeDispute:
+    # Their amounts are in the account's own currency and less its fee; what counts is the way.
+    moves = sorted(data.get("balance_transactions") or (), key=lambda move: int(move["created"]))
+    taken = next((move["created"] for move in moves if move["amount"] < 0), None)
+    is_back = bool(moves) and moves[-1]["amount"] > 0
     return StripeDispute(
         id=data["id"],
         charge_id=required_id(data["charge"]),
@@ -154,4 +158,6 @@ def _dispute(data: Json) -> StripeDispute:
         is_charge_refundable=bool(data.get("is_charge_refundable")),
         respond_by=instant((data.get("evidence_details") or {}).get("due_by")),
         created_at=required_instant(data["created"]),
+        withdrawn_at=instant(taken),
+        reinstated_at=instant(moves[-1]["created"]) if is_back else None,
     )

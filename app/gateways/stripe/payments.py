@@ -58,6 +58,10 @@ class StripeDispute:
     is_charge_refundable: bool
     respond_by: datetime | None
     created_at: datetime
+    withdrawn_at: datetime | None = None
+    """When the bank took the amount; an inquiry takes nothing."""
+    reinstated_at: datetime | None = None
+    """When it was given back, if it was and is with us still."""
 
 
 @dataclass(frozen=True, slots=True)

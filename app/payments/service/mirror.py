@@ -178,6 +178,8 @@ def _copy_dispute(row: Dispute, seen: StripeDispute) -> None:
     row.status = seen.status
     row.is_charge_refundable = seen.is_charge_refundable
     row.respond_by = seen.respond_by
+    row.withdrawn_at = seen.withdrawn_at
+    row.reinstated_at = seen.reinstated_at
 
 
 def _found(known: list[Refund], seen: StripeRefund) -> Refund | None:

@@ -614,6 +614,7 @@ async def test_terms_that_make_no_sense_are_refused(shop: Shop) -> None:
         ({"amount": None}, "validation_failed"),
         ({"amount": 49}, "top_up_too_small"),
         ({"amount": 1499, "currency": "czk"}, "top_up_too_small"),
+        ({"amount": 49, "currency": "krw"}, "top_up_too_small"),
     ):
         answer = await call(owner, "PUT", SETTINGS, {**TERMS, **changes})
         assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
@@ -726,9 +727,15 @@ async def test_credit_whose_payment_is_lost_in_a_dispute_is_taken_back(shop: Sho
             is_charge_refundable=False,
             respond_by=None,
             created_at=shop.clock.now(),
+            withdrawn_at=shop.clock.now(),
         )
         mirror = shop.service.services[PaymentMirror]
         await mirror.take(owner.organization_id, replace(report, disputes=(dispute,)))
         await shop.service.drain()
         assert await balance(owner) == left
+        # Until it is lost the credit is there, and nothing of it is paid; then neither.
+        shop.clock.advance(timedelta(seconds=1))
+        (account,) = (await owner.client.get("/api/v1/billing/statement")).json()["accounts"]
+        assert account["account"]["closing_balance"] == left
+        assert account["prepaid_credit"]["closing_balance"] == left
     assert await told_operators(shop) == told

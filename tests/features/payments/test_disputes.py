@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 
 from app.organizations.service import OrganizationService
@@ -12,6 +13,8 @@ from tests.factories.subscriptions import subscription
 from tests.features.payments.conftest import Till, a_dispute
 
 DISPUTES = "/api/v1/admin/disputes"
+STATEMENT = "/api/v1/billing/statement"
+YEAR = {"from": "2026-01-01", "to": "2027-01-01"}
 
 
 async def test_a_dispute_flags_the_organization_until_it_is_closed(till: Till) -> None:
@@ -28,6 +31,37 @@ async def test_a_dispute_flags_the_organization_until_it_is_closed(till: Till) -
     [closed] = (await till.operator.get(DISPUTES, params={"is_open": False})).json()["data"]
     assert closed["status"] == "won"
     assert [fact.status for fact in till.told(DisputeClosed)] == ["won"]  # type: ignore[attr-defined]
+
+
+async def test_what_a_bank_takes_and_gives_back_is_on_the_statement(till: Till) -> None:
+    """At the instants at which the money moved; an inquiry moves none."""
+
+    async def lines() -> list[tuple[str, int, int]]:
+        answer = await till.owner.client.get(STATEMENT, params=YEAR)
+        (account,) = answer.json()["accounts"]
+        assert {line["reference"] for line in account["account"]["lines"]} == {number}
+        return [
+            (line["kind"], line["amount"], line["balance"]) for line in account["account"]["lines"]
+        ]
+
+    control, clock = till.shop.account.control, till.shop.clock
+    (invoice,) = (await till.owner.client.get("/api/v1/billing/invoices")).json()["data"]
+    number = invoice["number"]
+    paid = [("invoice", 29_900, 29_900), ("payment", -29_900, 0)]
+    dispute = await control("disputes", charge=till.charge_id, inquiry=True)
+    await till.shop.deliver()
+    assert await lines() == paid
+    clock.advance(timedelta(hours=1))
+    await control(f"disputes/{dispute['id']}", status="needs_response")
+    await till.shop.deliver()
+    assert await lines() == [*paid, ("dispute", 29_900, 29_900)]
+    clock.advance(timedelta(hours=1))
+    await control(f"disputes/{dispute['id']}", status="won")
+    await till.shop.deliver()
+    assert await lines() == [*paid, ("dispute", 29_900, 29_900), ("dispute_won", -29_900, 0)]
+    printed = await till.owner.client.get(STATEMENT, params={**YEAR, "format": "html"})
+    for words in ("Payment disputed", "Disputed payment returned"):
+        assert words in printed.text
 
 
 async def test_every_order_of_the_news_ends_alike_and_tells_it_once(till: Till) -> None:

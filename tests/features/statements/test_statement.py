@@ -13,7 +13,7 @@ import pytest
 
 from app.doctor.domain import CheckState
 from app.doctor.service import Doctor
-from app.gateways.stripe.payments import StripeCharge, StripeRefund
+from app.gateways.stripe.payments import StripeCharge, StripeDispute, StripeRefund
 from app.invoices.service.mirror import InvoiceMirror
 from app.kernel.ids import new_id
 from app.payments.domain import PaymentReport
@@ -42,6 +42,7 @@ class History:
     operator: httpx.AsyncClient
     chance: random.Random
     ticket: int = 0
+    disputes: dict[str, StripeDispute] = field(default_factory=dict)
     charges: dict[str, tuple[StripeCharge, str | None, list[StripeRefund]]] = field(
         default_factory=dict
     )
@@ -55,6 +56,7 @@ class History:
             *(self._our_invoice(month) for month in MONTHS),
             *(lambda: self._stripes_invoice() for _ in range(4)),
             *(lambda: self._refund_at_stripe() for _ in range(3)),
+            *(lambda: self._dispute() for _ in range(2)),
             lambda: self._charge(None, 1900),
         ]
         self.chance.shuffle(deeds)
@@ -167,25 +169,59 @@ class History:
         )
         await self._report(charge.id)
 
+    async def _dispute(self) -> None:
+        """The bank asks, takes the money, and at times gives it back."""
+        undisputed = sorted(set(self.charges) - set(self.disputes))
+        if not undisputed:
+            return
+        charge, _, _ = self.charges[self.chance.choice(undisputed)]
+        now = self.service.clock.now()
+        status = self.chance.choice(["warning_closed", "needs_response", "lost", "won"])
+        self.disputes[charge.id] = StripeDispute(
+            id=f"dp_{new_id().hex}",
+            charge_id=charge.id,
+            amount=charge.amount,
+            currency="usd",
+            reason="fraudulent",
+            status=status,
+            is_charge_refundable=False,
+            respond_by=None,
+            created_at=now,
+            withdrawn_at=None if status == "warning_closed" else now,
+            reinstated_at=now + timedelta(minutes=1) if status == "won" else None,
+        )
+        await self._report(charge.id)
+
     async def _report(self, charge_id: str) -> None:
         charge, stripe_invoice_id, refunds = self.charges[charge_id]
         self.ticket += 1
-        report = PaymentReport(self.ticket, charge, tuple(refunds), (), stripe_invoice_id)
+        disputes = [one for one in (self.disputes.get(charge_id),) if one is not None]
+        report = PaymentReport(
+            self.ticket, charge, tuple(refunds), tuple(disputes), stripe_invoice_id
+        )
         await self.service.services[PaymentMirror].take(self.owner.organization_id, report)
 
     async def _get(self, invoice: dict[str, Any]) -> dict[str, Any]:
         return dict((await self.owner.client.get(f"{INVOICES}/{invoice['id']}")).json())
 
     async def owed(self) -> int:
-        """As documents and the doctor have it: what is left to pay, less refunds to be sent."""
+        """As documents and the doctor have it: what is left to pay, less refunds to be sent, and
+        what banks took back."""
         invoices = (await self.owner.client.get(INVOICES, params={"limit": 100})).json()["data"]
         notes = [note for invoice in invoices for note in invoice["credit_notes"]]
-        return sum(
-            invoice["amount_remaining"] for invoice in invoices if invoice["status"] != "draft"
-        ) - sum(
-            note["total"]
-            for note in notes
-            if note["refund"] is not None and note["refund"]["status"] != "made"
+        disputed = sum(
+            one.amount for one in self.disputes.values() if one.status in ("needs_response", "lost")
+        )
+        return (
+            disputed
+            + sum(
+                invoice["amount_remaining"] for invoice in invoices if invoice["status"] != "draft"
+            )
+            - sum(
+                note["total"]
+                for note in notes
+                if note["refund"] is not None and note["refund"]["status"] != "made"
+            )
         )
 
     async def statement(self, start: datetime, end: datetime) -> dict[str, Any]:
