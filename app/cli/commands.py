@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from app.infra.settings import Settings
+from app.kernel.words import counted
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -124,7 +125,7 @@ def doctor() -> None:
         for example in finding.examples:
             typer.echo(f"{'':12}{example}", err=True)
     broken = sum(finding.state is not CheckState.OK for finding in report.findings)
-    typer.echo(f"{len(report.findings)} checks, {broken} not all right.")
+    typer.echo(f"{counted(len(report.findings), 'check')}, {broken} not all right.")
     if broken:
         raise typer.Exit(1)
 
@@ -217,7 +218,8 @@ def archive_events(
     if manifest is None:
         typer.echo(f"There is nothing of {month} to archive.")
     else:
-        typer.echo(f"{manifest['events']:,} events of {month} are in {folder / manifest['file']}.")
+        file = folder / manifest["file"]
+        typer.echo(f"Archived {counted(manifest['events'], 'event')} of {month} in {file}.")
 
 
 @commands.command()
@@ -250,8 +252,10 @@ def reconcile(
         typer.echo(str(problem), err=True)
         raise typer.Exit(1) from None
     typer.echo(
-        f"Compared {report.customers} customers, {report.subscriptions} subscriptions and"
-        f" {report.invoices} invoices; read {report.events} undelivered events."
+        f"Compared {counted(report.customers, 'customer')},"
+        f" {counted(report.subscriptions, 'subscription')} and"
+        f" {counted(report.invoices, 'invoice')};"
+        f" read {counted(report.events, 'undelivered event')}."
     )
     for kind, count in report.by_kind.items():
         typer.echo(f"{kind:32}{count:>8}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, localcontext
 
+from app.kernel.periods import plus_months
 from app.kernel.rates import EXACT
-
-HOURS_A_MONTH = Decimal("730.485")
-"""A twelfth of the Gregorian year's 365.2425 days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,23 @@ class Roi:
     """How many debates save what the subscription costs; None where no number does."""
     payback_days: Decimal | None
     """How long that many take at the pace of the stretch."""
+
+
+def months(start: datetime, end: datetime) -> Decimal:
+    """How many months `[start, end)` is: whole ones as the calendar has them, so that a plan's
+    window is exactly one, and of the last one the part by its seconds."""
+    whole = (end.year - start.year) * 12 + end.month - start.month
+    # A window of somebody who began on the 31st starts on the 28th of February.
+    if plus_months(end, -whole) == start:
+        return Decimal(whole)
+    if plus_months(start, whole) > end:
+        whole -= 1
+    last = plus_months(start, whole), plus_months(start, whole + 1)
+    return whole + EXACT.divide(_seconds(last[0], end), _seconds(*last))
+
+
+def _seconds(start: datetime, end: datetime) -> Decimal:
+    return Decimal(str((end - start).total_seconds()))
 
 
 def roi(effort: Effort, period: Period) -> Roi:

@@ -25,13 +25,19 @@ Hours = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=6)]
 class RoiIn(InputModel):
     """What deciding by hand takes. What was done is read from your usage unless given."""
 
-    since: InstantIn | None = None
-    until: InstantIn | None = None
+    since: InstantIn | None = Field(
+        default=None, description="Without: the start of the current window."
+    )
+    until: InstantIn | None = Field(
+        default=None, description="Not included; without: the end of the current window."
+    )
     debates: Annotated[int, Field(ge=0, le=10**9)] | None = None
     usage_cost_usd: Dollars | None = None
     subscription_cost_usd: Dollars | None = Field(
         default=None,
-        description="Without: a month's fee of your plan, by the length of the stretch.",
+        description="Without: your plan's fee for the months from `since` to `until`. A window of"
+        " the plan is exactly one month, or a year's fee where it is a year; of a month that is not"
+        " whole it is the part by the second.",
     )
     people_per_decision: Annotated[Decimal, Field(gt=0, le=1000, decimal_places=6)] = Decimal(3)
     hours_per_decision: Hours = Decimal(2)

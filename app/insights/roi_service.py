@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from app.insights.roi import HOURS_A_MONTH, Effort, Period, Roi, roi
+from app.insights.roi import Effort, Period, Roi, months, roi
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.rates import EXACT
 from app.subscriptions.service import SubscriptionService
 from app.usage.service.usage import UsageService
 
-_MONTHS = {"month": 1, "year": 12}
+_MONTHS = {"month": Decimal(1), "year": Decimal(12)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RoiService:
         debates = summary.by_type.get("debate")
         fee = given.subscription_cost
         if fee is None:
-            fee = await self._fee(organization_id, seconds / 3600)
+            fee = await self._fee(organization_id, months(stretch.start, stretch.end))
         period = Period(
             debates=given.debates
             if given.debates is not None
@@ -71,12 +71,10 @@ class RoiService:
             roi(effort, period), period, stretch.start, stretch.end, summary.total.unpriced
         )
 
-    async def _fee(self, organization_id: OrganizationId, hours: Decimal) -> Decimal:
-        """A month's fee by the length of the stretch; a fee in another currency is not known."""
+    async def _fee(self, organization_id: OrganizationId, lasts: Decimal) -> Decimal:
+        """The plan's fee for so many months; a fee in another currency is not known."""
         held = await self._subscriptions.current(organization_id)
         if held.amount is None or held.currency != "usd":
             return Decimal(0)
-        month = (
-            Money(held.amount, Currency(held.currency)).major / _MONTHS[held.interval or "month"]
-        )
-        return EXACT.divide(month * hours, HOURS_A_MONTH)
+        fee = Money(held.amount, Currency(held.currency)).major
+        return EXACT.divide(fee * lasts, _MONTHS[held.interval or "month"])

@@ -67,6 +67,20 @@ class InvoiceNotPaid(Conflict):
     shown = ("status",)
 
 
+class InvoiceIsStripes(Conflict):
+    """Stripe issued that invoice, and it is voided, marked as paid or credited there. To give money
+    back of it, send its invoice_id to POST /api/v1/admin/refunds."""
+
+    code = "invoice_is_stripes"
+
+
+class InvoiceAlreadyPaid(Conflict):
+    """The invoice is paid already, and not by this payment: nothing was noted. Money that came
+    twice is sent back, or given as credit (POST /api/v1/admin/credits/grants)."""
+
+    code = "invoice_already_paid"
+
+
 class InvoiceSettled(Conflict):
     """The invoice is {status}; it cannot be voided any more."""
 

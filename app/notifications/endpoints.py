@@ -37,6 +37,7 @@ _PREFIXES = {
     "refund_id": "ref",
     "dispute_id": "dsp",
     "grant_id": "crd",
+    "top_up_id": "top",
     "alert_id": "bal",
     "endpoint_id": "whe",
 }

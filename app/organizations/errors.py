@@ -58,7 +58,7 @@ class LastOwner(Conflict):
 
 
 class SeatLimitReached(PaymentRequired):
-    """All {limit} seats of the plan are taken."""
+    """No seat of the plan is left: it has {limit}."""
 
     code = "seat_limit_reached"
     shown = ("limit", "used", "remaining", "plan", "upgrade_to")

@@ -28,7 +28,8 @@ class EventNotFound(NotFound):
 
 
 class QuotaExceeded(PaymentRequired):
-    """The plan's limit of {limit} {metric} in this window does not allow {requested} more."""
+    """The plan's limit for {metric} is {limit} in this window, which does not allow {requested}
+    more."""
 
     code = "quota_exceeded"
     shown = (
@@ -96,7 +97,7 @@ class StretchTooLong(Malformed):
 
 
 class UsageUnpriced(Conflict):
-    """{events} events of this period wait for a price; it can be closed when they have one."""
+    """Usage of this period waits for a price (events: {events}); it can be closed when it has one."""
 
     code = "usage_unpriced"
     shown = ("events", "models")
@@ -182,8 +183,8 @@ class ReservationCommitted(Conflict):
 
 
 class EnvelopeExceeded(PaymentRequired):
-    """The parent reservation has {remaining} of {limit} {metric} left, which does not allow
-    {requested} more."""
+    """Of the {metric} of the parent reservation {remaining} of {limit} are left, which does not
+    allow {requested} more."""
 
     code = "budget_exceeded"
     shown = ("scope", "parent_id", "metric", "limit", "remaining", "requested")

@@ -1,8 +1,13 @@
 """What debates save, worked out by hand once."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
-from app.insights.roi import HOURS_A_MONTH, Effort, Period, roi
+import pytest
+
+from app.insights.roi import Effort, Period, months, roi
+
+HOURS_A_MONTH = Decimal("730.485")
 
 
 def test_a_month_worked_out_by_hand() -> None:
@@ -27,3 +32,23 @@ def test_nothing_done_and_nothing_gained() -> None:
     dear = roi(Effort(hourly_cost=Decimal(0)), Period(1, HOURS_A_MONTH, Decimal(5), Decimal(9)))
     assert dear.payback_debates is None
     assert dear.total.saved_cost == -14
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "length"),
+    [
+        ("2026-11-21T09:00", "2026-12-21T09:00", "1"),
+        ("2026-02-01T00:00", "2026-03-01T00:00", "1"),
+        # Whoever began on the 31st has months that begin on the last day of a shorter one.
+        ("2026-01-31T00:00", "2026-02-28T00:00", "1"),
+        ("2026-02-28T00:00", "2026-03-31T00:00", "1"),
+        ("2026-02-28T00:00", "2026-04-30T00:00", "2"),
+        ("2026-11-21T09:00", "2027-11-21T09:00", "12"),
+        ("2026-11-01T00:00", "2026-11-16T00:00", "0.5"),
+        ("2026-11-01T00:00", "2026-12-01T00:00", "1"),
+        ("2026-11-16T00:00", "2027-01-01T00:00", f"{1 + Decimal(16) / 31}"),
+    ],
+)
+def test_a_window_is_exactly_a_month(start: str, end: str, length: str) -> None:
+    found = months(*(datetime.fromisoformat(at).replace(tzinfo=UTC) for at in (start, end)))
+    assert round(found, 20) == round(Decimal(length), 20)

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, select, text, update
 from app.infra.db.locks import advisory_lock
 from app.infra.db.repository import Repository
 from app.invoices.domain import InvoiceOrigin, InvoiceStatus
-from app.invoices.errors import InvoiceNotFound
+from app.invoices.errors import InvoiceIsStripes, InvoiceNotFound
 from app.invoices.models import (
     BilledWindow,
     CreditNote,
@@ -121,10 +121,12 @@ class OwnInvoiceRepository(Repository):
     async def claim(
         self, organization_id: OrganizationId, invoice_id: UUID
     ) -> tuple[Invoice, OwnInvoice]:
-        """The invoice, locked until the unit ends. Raises `InvoiceNotFound`, also for a mirrored
-        one."""
+        """The invoice, locked until the unit ends. Raises `InvoiceNotFound`, and `InvoiceIsStripes`
+        for a mirrored one."""
         found = await self.find(organization_id, invoice_id)
         if found is None:
+            if await self.session.get(Invoice, (organization_id, invoice_id)) is not None:
+                raise InvoiceIsStripes
             raise InvoiceNotFound
         return found
 

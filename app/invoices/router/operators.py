@@ -103,7 +103,12 @@ async def mark_invoice_paid(
     invoice_id: InvoiceIdOnWire,
     body: PaidIn | None = None,
 ) -> InvoiceOut:
-    """Note a bank transfer: all that is owed, or an `amount` of it."""
+    """Note a bank transfer: all that is owed, or an `amount` of it.
+
+    On a paid invoice a repeat (no amount and no reference, or those of a transfer that was noted)
+    is answered as it is; anything else is 409 `invoice_already_paid`. 409 `invoice_is_stripes` for
+    an invoice that Stripe issued.
+    """
     paid = body or PaidIn()
     return shown(
         request, await desk.mark_paid(invoice_id, paid.amount, paid.reference, paid.received_at)
@@ -122,6 +127,9 @@ async def issue_credit_note(
     Of an open invoice less is left to pay; of a paid one it becomes credit, or a refund of at
     most what was paid. What was paid through Stripe is refunded there, soon after; anything else
     is sent by hand, and has been with a `refund_reference`.
+
+    An invoice that Stripe issued is 409 `invoice_is_stripes`: its payment is given back with `POST
+    /admin/refunds`.
     """
     return CreditNoteOut.from_domain(await notes.issue(invoice_id, body.to_domain()))
 

@@ -10,7 +10,12 @@ from app.audit.service import AuditLog
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices import domain
 from app.invoices.domain import CreditLedger, DiscountBook, InvoiceStatus
-from app.invoices.errors import InvoiceNotIssued, InvoiceSettled, PaymentMismatch
+from app.invoices.errors import (
+    InvoiceAlreadyPaid,
+    InvoiceNotIssued,
+    InvoiceSettled,
+    PaymentMismatch,
+)
 from app.invoices.models import Invoice, InvoicePayment
 from app.invoices.repository.own import OwnInvoiceRepository
 from app.invoices.service.issuing import InvoiceIssuing
@@ -127,13 +132,18 @@ class InvoiceDesk:
     ) -> domain.Invoice:
         """Note money that came by transfer, by default all that is owed; a part leaves the rest.
 
-        A paid invoice is answered as it is. Raises `InvoiceNotIssued`, and `PaymentMismatch` for
-        more than is owed.
+        On a paid invoice a repeat is answered as it is: one that names no payment, or the same
+        reference, and amount where it gives one, as a transfer that was noted. Raises
+        `InvoiceAlreadyPaid` for any other, `InvoiceNotIssued`, and `PaymentMismatch` for more than
+        is owed.
         """
         owner = await self._owner(invoice_id)
         async with self._work.begin(owner):
             invoice, _ = await self._own.claim(owner, invoice_id)
-            if invoice.status != InvoiceStatus.PAID.value:
+            if invoice.status == InvoiceStatus.PAID.value:
+                if not await self._is_noted(owner, invoice_id, amount, reference):
+                    raise InvoiceAlreadyPaid
+            else:
                 if invoice.status not in OPEN:
                     raise InvoiceNotIssued(status=invoice.status)
                 paid = invoice.amount_remaining if amount is None else amount
@@ -151,6 +161,20 @@ class InvoiceDesk:
                 )
             await self._own.session.flush()
             return await self._invoices.get(owner, invoice_id)
+
+    async def _is_noted(
+        self,
+        owner: OrganizationId,
+        invoice_id: UUID,
+        amount: int | None,
+        reference: str | None,
+    ) -> bool:
+        if amount is None and reference is None:
+            return True
+        return any(
+            one.method == "transfer" and one.reference == reference and amount in (None, one.amount)
+            for one in await self._own.payments(owner, invoice_id)
+        )
 
     def take(
         self,

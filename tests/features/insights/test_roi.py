@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import URL
 
+from app.kernel.clock import ManualClock
 from tests.factories.people import Owner, an_owner
+from tests.factories.subscriptions import subscribed, subscription
 from tests.support.service import Service
+from tests.support.stripe_account import a_shop
 
 ROI = "/api/v1/roi"
 
@@ -74,3 +78,16 @@ async def test_what_the_caller_says_goes_before(service: Service) -> None:
 async def test_what_makes_no_sense_is_refused(service: Service, body: dict[str, Any]) -> None:
     owner = await an_owner(service)
     assert (await owner.client.post(ROI, json=body)).status_code == 422
+
+
+async def test_a_window_that_was_paid_costs_its_price(fresh_url: URL, clock: ManualClock) -> None:
+    async with a_shop(fresh_url, clock) as shop:
+        owner = await subscribed(shop)
+        held = await subscription(owner)
+        inputs = (await ask(owner))["inputs"]
+        assert inputs["since"] == held["current_period_start"]
+        assert inputs["subscription_cost_usd"] == "299"
+        asked = {"since": held["current_period_start"], "until": held["current_period_end"]}
+        assert (await ask(owner, **asked))["inputs"] == inputs
+        half = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-16T00:00:00Z"}
+        assert (await ask(owner, **half))["inputs"]["subscription_cost_usd"] == "149.5"

@@ -17,6 +17,7 @@ from app.pricing.domain import NewPrice, TokenRole
 from app.pricing.service import PriceService
 from tests.conftest import START
 from tests.factories.billing import act, generate, spend, use
+from tests.factories.invoices import a_paid_invoice
 from tests.factories.operators import an_operator
 from tests.factories.people import Owner, an_owner
 from tests.features.invoices.test_document import TextOf, pdf_text
@@ -227,7 +228,15 @@ async def test_transfers_pay_an_invoice_in_parts(
     assert (much.status_code, much.json()["code"]) == (422, "payment_mismatch")
     paid = await act(operator, draft, "mark-paid", reference="wire 2")
     assert (paid["status"], paid["amount_remaining"], paid["paid"]) == ("paid", 0, True)
-    assert await act(operator, draft, "mark-paid", reference="wire 2") == paid
+    for repeat in ({}, {"reference": "wire 2"}, {"amount": 100_000, "reference": "wire 1"}):
+        assert await act(operator, draft, "mark-paid", **repeat) == paid
+    for other in (
+        {"amount": 400_000},
+        {"reference": "wire 3"},
+        {"amount": 100_000, "reference": "wire 2"},
+    ):
+        again = await operator.post(f"{ADMIN}/{draft['id']}/mark-paid", json=other)
+        assert (again.status_code, again.json()["code"]) == (409, "invoice_already_paid")
     refused = await operator.post(f"{ADMIN}/{draft['id']}/void", json={"reason": "no"})
     assert (refused.status_code, refused.json()["code"]) == (409, "invoice_settled")
 
@@ -354,6 +363,22 @@ async def test_only_operators_do_any_of_it(
         assert (missing.status_code, missing.json()["code"]) == (404, "invoice_not_found")
     stranger = await an_owner(service)
     assert (await stranger.client.get(f"{INVOICES}/{draft['id']}")).status_code == 404
+
+
+async def test_what_stripe_issued_is_credited_there(
+    service: Service, operator: httpx.AsyncClient, plus: Owner
+) -> None:
+    mirrored = await a_paid_invoice(service, plus.organization_id)
+    note = {"lines": [{"line": 0}], "kind": "goodwill", "reason": "sorry"}
+    for action, body in (
+        ("credit-notes", note),
+        ("finalize", {}),
+        ("void", {"reason": "x"}),
+        ("mark-paid", {}),
+    ):
+        refused = await operator.post(f"{ADMIN}/{mirrored}/{action}", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "invoice_is_stripes")
+        assert "POST /api/v1/admin/refunds" in refused.json()["detail"]
 
 
 async def test_the_running_period_is_shown_as_it_stands(

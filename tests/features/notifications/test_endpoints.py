@@ -9,7 +9,8 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
+from uuid import UUID
 
 import pytest
 from sqlalchemy import URL, text
@@ -21,12 +22,13 @@ from app.kernel.clock import ManualClock
 from app.kernel.facts import Fact
 from app.kernel.ids import OrganizationId, decode_id, encode_id, new_id
 from app.notifications.domain import LEASE, HookEvent
-from app.notifications.endpoints import ENDPOINT_RETRIES, KEPT
-from app.notifications.kinds import RULES
+from app.notifications.endpoints import ENDPOINT_RETRIES, KEPT, message
+from app.notifications.kinds import RULES, job_of
 from app.notifications.service.endpoints import EndpointService, SecretBox
 from app.notifications.service.posting import Posting
 from app.notifications.standard_webhooks import headers
 from app.payments.events import DisputeClosed, DisputeOpened, RefundMade
+from app.subscribers import SUBSCRIPTIONS
 from app.subscriptions.events import PaymentMethodExpiring
 from tests.conftest import START
 from tests.factories.people import Owner, an_owner
@@ -104,6 +106,21 @@ def refund(owner: Owner) -> RefundMade:
 
 def told(hooks: MemoryHooks, url: str) -> list[dict[str, Any]]:
     return [json.loads(each.body) for each in hooks.posted if each.url == url]
+
+
+def test_every_id_of_ours_that_is_told_has_its_prefix() -> None:
+    jobs = {job_of(kind) for kind, rule in RULES.items() if rule.event is not None}
+    facts = [fact for fact, woken in SUBSCRIPTIONS.items() if jobs.intersection(woken)]
+    given: dict[str, object] = {
+        name: str(new_id())
+        for fact in facts
+        for name, kind in get_type_hints(fact).items()
+        if UUID in (kind, *get_args(kind))
+    }
+    assert {"top_up_id", "invoice_id", "organization_id"} <= set(given)
+    body = message(OrganizationId(new_id()), HookEvent.PING, given, START)
+    for name, value in json.loads(body)["data"].items():
+        assert value.startswith(("org_", "top_", "inv_", "ref_", "dsp_", "crd_", "bal_")), name
 
 
 async def deliveries(owner: Owner, endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:

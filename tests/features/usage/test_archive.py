@@ -347,7 +347,7 @@ async def test_an_operator_types_it(fresh_url: URL, clock: ManualClock, tmp_path
     done = await asyncio.to_thread(command, fresh_url, tmp_path, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     file = tmp_path / "usage_events_2023_11.ndjson.gz"
-    assert done.stdout == f"24 events of 2023-11 are in {file}.\n"
+    assert done.stdout == f"Archived 24 events of 2023-11 in {file}.\n"
     again = await asyncio.to_thread(command, fresh_url, tmp_path, *arguments)
     assert again.stdout == "There is nothing of 2023-11 to archive.\n"
     for wrong, reason in (("2026-10", "not over for 24 months"), ("13-2020", "does not match")):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from app.kernel.ids import encode_id
+from app.kernel.words import counted
 from app.notifications.domain import NoticeKind, Told
 from app.notifications.service.letters import Compose
 from app.notifications.words import amount
@@ -30,7 +31,7 @@ class PlatformLetters:
         return {
             "provider": facts["provider"] or "(none)",
             "model": facts["model"] or "(none)",
-            "events": facts["events"],
+            "events": counted(int(facts["events"]), "event"),
         }
 
     async def refund_not_sent(self, told: Told) -> Mapping[str, object] | None:
