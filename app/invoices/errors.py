@@ -1,6 +1,6 @@
 """What `invoices` refuses."""
 
-from app.kernel.errors import Conflict, Malformed, NotFound, Unavailable
+from app.kernel.errors import Conflict, Malformed, NotFound
 
 
 class InvoiceNotFound(NotFound):
@@ -20,12 +20,6 @@ class NoRefundPromised(Conflict):
 
     code = "no_refund_waits"
     shown = ("refund",)
-
-
-class ExportsBusy(Unavailable):
-    """Other exports are running; this one can begin when they are done."""
-
-    code = "exports_busy"
 
 
 class PeriodBackwards(Malformed):

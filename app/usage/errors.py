@@ -133,12 +133,6 @@ class InsufficientCredits(PaymentRequired):
     shown = ("limit", "used", "held", "remaining", "requested", "upgrade_to")
 
 
-class ExportsBusy(Unavailable):
-    """Other exports are running; this one can begin when they are done."""
-
-    code = "exports_busy"
-
-
 class ReservationNotFound(NotFound):
     """There is no such reservation."""
 

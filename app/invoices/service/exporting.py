@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.export_places import ExportPlace, ExportPlaces
 from app.invoices.domain import Invoice
-from app.invoices.errors import ExportsBusy
 from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
@@ -26,12 +26,16 @@ class InvoiceExport:
     """One export under way. Whoever opened it closes it, or its place stays taken."""
 
     def __init__(
-        self, exports: InvoiceExports, organization_id: OrganizationId, period: Period
+        self,
+        exports: InvoiceExports,
+        place: ExportPlace,
+        organization_id: OrganizationId,
+        period: Period,
     ) -> None:
         self._exports = exports
+        self._place = place
         self._organization_id = organization_id
         self._period = period
-        self._is_open = True
 
     async def invoices(self) -> AsyncGenerator[Invoice, None]:
         """Issued invoices, void ones too, oldest first. Nothing is held between two pages."""
@@ -46,9 +50,7 @@ class InvoiceExport:
 
     def close(self) -> None:
         """Give the place back. The second call does nothing."""
-        if self._is_open:
-            self._is_open = False
-            self._exports.leave(self._organization_id)
+        self._place.leave()
 
 
 class InvoiceExports:
@@ -71,14 +73,12 @@ class InvoiceExports:
         self._aftermath = aftermath
         self._press = press
         self._pages = pages
-        self._running: set[OrganizationId] = set()
+        self._places = ExportPlaces(in_all=AT_ONCE, each=1, retry_seconds=_RETRY_SECONDS)
 
     def open(self, organization_id: OrganizationId, period: Period) -> InvoiceExport:
         """Begin an export of what was issued in *period*. Raises `ExportsBusy`."""
-        if organization_id in self._running or len(self._running) >= AT_ONCE:
-            raise ExportsBusy(retry_after_seconds=_RETRY_SECONDS)
-        self._running.add(organization_id)
-        return InvoiceExport(self, organization_id, period)
+        place = self._places.take(organization_id)
+        return InvoiceExport(self, place, organization_id, period)
 
     async def page(
         self, organization_id: OrganizationId, period: Period, after: UUID | None
@@ -86,9 +86,6 @@ class InvoiceExports:
         async with self._work.begin(organization_id):
             found = await self._invoices.following(organization_id, period, after, PAGE)
             return await self._aftermath.of(organization_id, found)
-
-    def leave(self, organization_id: OrganizationId) -> None:
-        self._running.discard(organization_id)
 
     async def pdf(self, invoice: Invoice) -> bytes:
         return await self._press.invoice(document_of(invoice))

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.export_places import ExportPlace, ExportPlaces
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId
 from app.usage.domain import NEWEST, EventFilter
-from app.usage.errors import ExportsBusy
 from app.usage.repository.listing import ListingRepository
 from app.usage.service.archive import ArchivedMonths
 
@@ -28,13 +28,17 @@ class Export:
     """One export under way. Whoever opened it closes it, or its place stays taken."""
 
     def __init__(
-        self, exports: UsageExports, organization_id: OrganizationId, shown: EventFilter
+        self,
+        exports: UsageExports,
+        place: ExportPlace,
+        organization_id: OrganizationId,
+        shown: EventFilter,
     ) -> None:
         self._exports = exports
+        self._place = place
         self._organization_id = organization_id
         self._shown = shown
         self._first: Piece = ((), None)
-        self._is_open = True
 
     async def begin(self) -> None:
         """Read the first page, so that a refusal is told before the answer has begun."""
@@ -53,9 +57,7 @@ class Export:
 
     def close(self) -> None:
         """Give the place back. The second call does nothing."""
-        if self._is_open:
-            self._is_open = False
-            self._exports.leave(self._organization_id)
+        self._place.leave()
 
 
 class UsageExports:
@@ -78,20 +80,19 @@ class UsageExports:
         self._archived = archived
         self._events = events
         self._clock = clock
-        self._running: dict[OrganizationId, int] = {}
+        self._places = ExportPlaces(
+            in_all=AT_ONCE, each=_AT_ONCE_EACH, retry_seconds=_RETRY_SECONDS
+        )
 
     async def open(self, organization_id: OrganizationId, shown: EventFilter) -> Export:
         """Begin an export of what *shown* selects. Raises `ExportsBusy`, or
         `EventArchived` if *shown* begins in a month that was archived.
         """
-        own = self._running.get(organization_id, 0)
-        if own >= _AT_ONCE_EACH or sum(self._running.values()) >= AT_ONCE:
-            raise ExportsBusy(retry_after_seconds=_RETRY_SECONDS)
-        self._running[organization_id] = own + 1
+        place = self._places.take(organization_id)
         if shown.until is None:
             # Without an end an export could run behind the events that keep arriving.
             shown = replace(shown, until=self._clock.now() + NEWEST)
-        export = Export(self, organization_id, shown)
+        export = Export(self, place, organization_id, shown)
         try:
             await export.begin()
         except BaseException:
@@ -109,8 +110,3 @@ class UsageExports:
     ) -> Piece:
         async with self._work.begin(organization_id):
             return await self._events.following(organization_id, shown, after, PAGE_ROWS)
-
-    def leave(self, organization_id: OrganizationId) -> None:
-        left = self._running.pop(organization_id) - 1
-        if left:
-            self._running[organization_id] = left
