@@ -110,14 +110,14 @@ def charges(seen, window, currency, digits):
 
 
 def charges_of_part(seen, terms, usage, currency, digits):
-    found = []
-    for item in terms["metered"]:
-        key, parts, split = f"metric:{item['metric']}", {}, bool(item["dimensions"])
-        rows = [row for row in usage if row["metric"] in item["counts"]]
+    found, costs = [], {}
+    for item, split in [(one, bool(one["dimensions"])) for one in terms["metered"]]:
+        key, parts, roles = f"metric:{item['metric']}", {}, ROLES.get(item["figure"], ("",))
+        rows = [one for one in usage if one["metric"] in item["counts"] and not (roles[0] and one.get("from_credit"))]
         used = sum((figure(item["figure"], row) for row in rows), F(0))
         seen.same(f"what is included, of no model in particular, of {key}", item["included"] if split else "0", "0")
         for row in rows:
-            for role in ROLES.get(item["figure"], ("",)) if split else ():
+            for role in roles if split else ():
                 part, more = (row["provider"], row["model"], role), figure(role or item["figure"], row)
                 old = parts.get(part, (0, 0))
                 parts.update({part: (old[0] + more, old[1] + row["events"])} if more else {})
@@ -134,14 +134,13 @@ def charges_of_part(seen, terms, usage, currency, digits):
             own.append(step("minimum spend" if bound > whole else "maximum spend", flat=rest))
         for part, steps in parts.items() if split or bound or used else ():
             found.append(("usage", f"{key}:{'/'.join(part)}" if split else key, worth(steps), steps))
-    costs = {}
     for row in sorted(usage, key=lambda row: (row["provider"], row["model"])) if terms["at_cost"] else ():
         name = f"cost:{row['provider']}/{row['model']}"
-        costs[name] = costs.get(name, 0) + F(row["cost_usd"])
+        costs[name] = costs.get(name, 0) + (0 if row.get("from_credit") else F(row["cost_usd"]))
     seen.same("what costs are in", currency if any(costs.values()) else "usd", "usd")
     found += [("usage", name, cost, []) for name, cost in costs.items() if cost]
-    missing = F(terms["commitment"] or 0) - sum(one[2] for one in found)
-    return [*found, ("true_up", "true_up", missing, [])] if terms["commitment"] and missing > 0 else found
+    missing = rounded(terms["commitment"] or 0, digits) - sum(rounded(one[2], digits) for one in found)
+    return [*found, ("true_up", "true_up", F(missing, 10**digits), [])] if missing > 0 else found
 
 
 def figure(name, row):
@@ -207,8 +206,7 @@ def check_totals(seen, proof):
         parts = spread(tax, [net * F(one["rate"]) for net in nets])
         taxes = [sum(both) for both in zip(taxes, parts)]
     for line, net, tax in zip(proof["lines"], nets, taxes):
-        shares = {"discount": line["amount"] - net, "tax": tax}
-        seen.same(f"line {line['index']}", {name: line[name] for name in shares}, shares)
+        seen.same(f"line {line['index']}", [line["discount"], line["tax"]], [line["amount"] - net, tax])
     total, credit = sum(nets) + sum(taxes), sum(drawn)
     found = {"subtotal": subtotal, "discount": subtotal - sum(nets), "tax": sum(taxes), "total": total}
     seen.same("totals", proof["totals"], {**found, "credit": credit, "amount_due": total - credit})
@@ -220,11 +218,13 @@ def check_events(seen, proof, events):
     issued = at(proof["issued_at"])
     for usage in [one for window in proof["windows"] for part in window["parts"] for one in part["usage"]]:
         start, end, left = at(usage["period"]["start"]), at(usage["period"]["end"]), {}
+        drawing = [(at(one["start"]), at(one["end"])) for one in usage.get("from_credit", ())]
         for one in sorted(events, key=lambda one: at(one["received_at"])):
             if start <= at(one["occurred_at"]) < end and not (one["voided_at"] and at(one["voided_at"]) <= issued):
-                left.setdefault((one["type"], one["provider"] or "", one["model"] or ""), []).append(one)
+                paid = ["credit" for since, until in drawing if since <= at(one["occurred_at"]) < until]
+                left.setdefault((one["type"], one["provider"] or "", one["model"] or "", *paid), []).append(one)
         for row in usage["rows"]:
-            name, days = (row["type"], row["provider"], row["model"]), {}
+            name, days = (row["type"], row["provider"], row["model"], *["credit"] * row.get("from_credit", 0)), {}
             mine, left[name] = left.get(name, [])[: row["events"]], left.get(name, [])[row["events"] :]
             for one in mine:
                 days.setdefault(at(one["occurred_at"]).date(), []).append(hash_of_event(one))

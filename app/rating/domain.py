@@ -7,7 +7,7 @@ usage a tier's flat amount is charged only where the plan says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, localcontext
 
@@ -165,9 +165,15 @@ def charge_dimensions(
     return rated
 
 
-def true_up(commitment: Decimal, spent: Decimal) -> Decimal:
-    """What is missing to a window's committed spend; nothing once it is reached."""
-    return max(commitment - spent, _NOTHING)
+def true_up(commitment: Decimal, spent: Iterable[Decimal], currency: Currency) -> Decimal:
+    """What is missing to a window's committed spend; nothing once it is reached.
+
+    Each amount *spent* is a line of its own, so each counts as it is rounded to *currency*: then
+    the lines and what is missing come to the commitment, to the cent.
+    """
+    with localcontext(_STRICT):
+        reached = sum((Money.from_major(each, currency).major for each in spent), _NOTHING)
+        return max(Money.from_major(commitment, currency).major - reached, _NOTHING)
 
 
 def marginal(price: UsagePrice, before: Usage, more: Usage) -> Decimal:

@@ -30,7 +30,10 @@ class LineProof:
 
 @dataclass(frozen=True, slots=True)
 class ClosedLine:
-    """What one metric's events of one model add up to; provider and model are `''` for none."""
+    """What one metric's events of one model add up to; provider and model are `''` for none.
+
+    Events from when calls drew on credit are a line apart.
+    """
 
     metric: str
     provider: str
@@ -41,6 +44,8 @@ class ClosedLine:
     cost_usd: Decimal
     proof: LineProof | None = None
     """Only where it was asked for."""
+    from_credit: bool = False
+    """Whether its calls drew on prepaid credit, which has paid for them once and for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class ClosedUsage:
     lines: Sequence[ClosedLine]
     digests: Sequence[str] = ()
     """Of the periods that were asked for with it, in their order."""
+    from_credit: Sequence[Period] = ()
+    """For which of it calls drew on prepaid credit, oldest first."""
 
     @property
     def cost_usd(self) -> Decimal:

@@ -127,7 +127,9 @@ def _window(
         currency=currency,
         content_hash=f"{dice.getrandbits(256):064x}",
     )
-    usage = ClosedUsage(period, _lines(dice))
+    middle = period.start + (period.end - period.start) / 2
+    drawing = (Period(middle, period.end),) if dice.random() < 0.3 else ()
+    usage = ClosedUsage(period, _lines(dice, paid=bool(drawing)), from_credit=drawing)
     at_cost = currency == "usd" and dice.random() < 0.5
     charges = charges_of(plan, catalog, usage.lines, period, with_fee=with_fee, at_cost=at_cost)
     part = RatedPart("", plan.key, plan, catalog, at_cost, (usage,))
@@ -193,7 +195,8 @@ def _price(dice: random.Random) -> UsagePrice:
             return price(tiers, flat_at_zero=dice.random() < 0.5)
 
 
-def _lines(dice: random.Random) -> list[ClosedLine]:
+def _lines(dice: random.Random, *, paid: bool) -> list[ClosedLine]:
+    """Usage of some metrics and models; of what *paid* for calls from credit, lines apart."""
     found = []
     for metric in dice.sample(["debates", "tokens", "minutes", "gone"], dice.randint(0, 4)):
         for provider, model in dice.sample(MODELS, dice.randint(1, 3)):
@@ -215,6 +218,7 @@ def _lines(dice: random.Random) -> list[ClosedLine]:
                     tokens,
                     _decimal(dice, 18, 30),
                     LineProof(metric.removesuffix("s"), digest, (), ("book",)),
+                    from_credit=paid and dice.random() < 0.5,
                 )
             )
     return found

@@ -112,9 +112,8 @@ def charges_of(
     if bills_costs(plan, at_cost=at_cost):
         found += _costs(lines, catalog.currency)
     if plan is not None and plan.commitment is not None:
-        with localcontext(EXACT):
-            spent = sum((one.amount for one in found if one.kind is LineKind.USAGE), Decimal(0))
-        missing = true_up(plan.commitment, spent)
+        spent = [one.amount for one in found if one.kind is LineKind.USAGE]
+        missing = true_up(plan.commitment, spent, catalog.currency)
         if missing:
             found.append(
                 Charge(
@@ -201,7 +200,13 @@ def _metered(
     if item.price is None or included is None:
         return []
     terms = Terms(item.price, included, item.minimum_spend, item.maximum_spend)
-    counted = [line for line in lines if counts(metric, line.metric, catalog.metrics)]
+    counted = [
+        line
+        for line in lines
+        if counts(metric, line.metric, catalog.metrics)
+        # The tokens of a call that credit has paid for are paid for; that there was one is not.
+        and not (line.from_credit and metric.measure in _TOKENS)
+    ]
     name = metric.key.replace("_", " ").capitalize()
     if item.dimensions:
         rated = charge_dimensions(
@@ -299,10 +304,10 @@ def _roles(metric: Metric, line: ClosedLine) -> dict[str, Decimal | int]:
 
 
 def _costs(lines: Sequence[ClosedLine], currency: Currency) -> list[Charge]:
-    """One line a model, at what its events cost."""
+    """One line a model, at what its events cost that nobody has paid for."""
     by_model: dict[tuple[str, str], list[ClosedLine]] = {}
     for line in lines:
-        if line.cost_usd:
+        if line.cost_usd and not line.from_credit:
             by_model.setdefault((line.provider, line.model), []).append(line)
     if by_model and currency != USD:
         raise CostsAreInDollars

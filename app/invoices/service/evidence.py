@@ -217,7 +217,11 @@ def _part(part: RatedPart) -> dict[str, Any]:
         "at_cost": bills_costs(plan, at_cost=part.at_cost),
         "commitment": _number(plan.commitment) if plan is not None else None,
         "usage": [
-            {"period": _period(usage.period), "rows": [_usage(line) for line in usage.lines]}
+            {
+                "period": _period(usage.period),
+                "from_credit": [_period(each) for each in usage.from_credit],
+                "rows": [_usage(line) for line in usage.lines],
+            }
             for usage in part.usage
         ],
     }
@@ -292,6 +296,7 @@ def _usage(line: ClosedLine) -> dict[str, Any]:
         "metric": line.metric,
         "provider": line.provider,
         "model": line.model,
+        "from_credit": line.from_credit,
         "events": line.events,
         "quantity": plain(line.quantity),
         "tokens_in": line.tokens.total_input,

@@ -247,7 +247,9 @@ class WindowRating:
             periods = [part.used for part in mine]
             ours = as_ours(plan_of(its_catalog, mine[-1]), periods, window)
             parts.append(
-                RatedPart(f"given:{key}:", key, ours, its_catalog, False, await used(periods))
+                RatedPart(
+                    f"given:{key}:", key, ours, its_catalog, terms.at_cost, await used(periods)
+                )
             )
         charges = [charge for part in parts for charge in _of_part(part, window)]
         return RatedWindow(window, catalog.currency, tuple(parts), (*fees, *charges), {})

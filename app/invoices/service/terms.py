@@ -53,7 +53,7 @@ class WindowTerms:
             plan=key,
             catalog_version=catalog.id,
             with_fee=plan is not None and _with_fee(plan, held, window, coverage),
-            at_cost=plan is None or not plan.metered,
+            at_cost=True,
             coverage=coverage,
         )
 

@@ -56,8 +56,14 @@ select dimension, value, events, quantity, tokens_in, tokens_out, cached_tokens,
 from ranked where place <= :most order by dimension, value
 """
 
-_SUMS = """
-select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model,
+# Whatever plan counts when a window is closed: what drew on credit then was paid for.
+_FROM_CREDIT = """coalesce(occurred_at <@ (
+        select l.counts_in from spend_limits l
+        where l.organization_id = :organization_id and l.scope = 'credit'
+    ), false) as from_credit"""
+
+_SUMS = f"""
+select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model, {_FROM_CREDIT},
     count(*) as events, count(*) filter (where cost_usd is null) as unpriced,
     coalesce(sum(quantity), 0), coalesce(sum(tokens_in), 0), coalesce(sum(cached_tokens), 0),
     coalesce(sum(cache_write_tokens), 0), coalesce(sum(tokens_out), 0),
@@ -65,14 +71,14 @@ select event_type, coalesce(provider, '') as provider, coalesce(model, '') as mo
 from usage_events
 where organization_id = :organization_id and id >= :first_id and id < :last_id
     and occurred_at >= :since and occurred_at < :until and voided_at is null
-group by 1, 2, 3
+group by 1, 2, 3, 4
 """
 
 # Sorted hashes are joined by the day, so that no organization has too many events for one value.
-_PROVING = """
+_PROVING = f"""
 with e as (
-    select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model, quantity,
-        tokens_in, cached_tokens, cache_write_tokens, tokens_out, reasoning_tokens, cost_usd,
+    select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model,
+        {_FROM_CREDIT}, quantity, tokens_in, cached_tokens, cache_write_tokens, tokens_out, reasoning_tokens, cost_usd,
         (occurred_at at time zone 'UTC')::date as day,
         concat_ws(chr(31), coalesce(price_source, ''), coalesce(price_reference, ''),
             array_to_string(price_ids, ',')) as priced_by,
@@ -84,27 +90,27 @@ with e as (
     where organization_id = :organization_id and id >= :first_id and id < :last_id
         and occurred_at >= :since and occurred_at < :until and voided_at is null
 ), days as (
-    select event_type, provider, model, day, count(*) as events,
+    select event_type, provider, model, from_credit, day, count(*) as events,
         count(*) filter (where cost_usd is null) as unpriced, sum(quantity) as quantity,
         sum(tokens_in) as tokens_in, sum(cached_tokens) as cached_tokens,
         sum(cache_write_tokens) as cache_write_tokens, sum(tokens_out) as tokens_out,
         sum(reasoning_tokens) as reasoning_tokens, coalesce(sum(cost_usd), 0) as cost_usd,
         sha256(string_agg(hash, ''::bytea order by hash)) as hash,
         array_agg(distinct priced_by) as priced_by
-    from e group by event_type, provider, model, day
+    from e group by event_type, provider, model, from_credit, day
 )
-select event_type, provider, model, sum(events)::bigint, sum(unpriced)::bigint, sum(quantity),
+select event_type, provider, model, from_credit, sum(events)::bigint, sum(unpriced)::bigint, sum(quantity),
     sum(tokens_in), sum(cached_tokens), sum(cache_write_tokens), sum(tokens_out),
     sum(reasoning_tokens), sum(cost_usd),
     encode(sha256(string_agg(hash, ''::bytea order by day)), 'hex'),
     array_to_json(array_agg(array_to_json(priced_by)))
-from days group by event_type, provider, model
+from days group by event_type, provider, model, from_credit
 """
 
 
 def _closing(sums: str) -> TextClause:
     return text(f"""
-select digests.of_periods, sums.*
+select digests.of_periods, credit.begins, credit.ends, sums.*
 from (
     select array(
         select coalesce(md5(string_agg(concat_ws('|', event_type, provider, model, events,
@@ -127,8 +133,14 @@ from (
         group by place order by place
     ) as of_periods
 ) as digests
+cross join (
+    select array_agg(lower(stretch) order by stretch) as begins,
+        array_agg(upper(stretch) order by stretch) as ends
+    from spend_limits l cross join unnest(l.counts_in) as stretch
+    where l.organization_id = :organization_id and l.scope = 'credit'
+) as credit
 left join ({sums}) as sums on true
-order by sums.event_type, sums.provider, sums.model
+order by sums.event_type, sums.provider, sums.model, sums.from_credit
 """)
 
 
@@ -231,9 +243,10 @@ class CostRepository(Repository):
         digests_of: Sequence[Period],
         *,
         proving: bool,
-    ) -> tuple[list[str], list[Any]]:
-        """The events of *period* by type, provider and model, with tokens by role, and a digest of
-        the rollups of the whole days of each of *digests_of*: one snapshot of both.
+    ) -> tuple[list[str], list[tuple[datetime, datetime | None]], list[Any]]:
+        """A digest of the rollups of the whole days of each of *digests_of*; when calls drew on
+        credit; and the events of *period* by type, provider, model and whether they did, with
+        tokens by role: one snapshot of all.
 
         *proving* adds to each line the digest of its events and what they were priced by.
         """
@@ -251,5 +264,7 @@ class CostRepository(Repository):
                 },
             )
         ).all()
-        # Without an event there is one row, with the digests only.
-        return list(rows[0][0]), [row[1:] for row in rows if row[1] is not None]
+        # Without an event there is one row, with the digests and stretches only.
+        digests, begins, ends = rows[0][:3]
+        stretches = list(zip(begins or (), ends or (), strict=True))
+        return list(digests), stretches, [row[3:] for row in rows if row[3] is not None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -53,18 +55,19 @@ class UsageClosing:
         Events that arrive later are not in it; they belong on the next invoice.
 
         With it, in the same snapshot, a digest of the usage of each of *digests_of*, from rollups
-        of its whole days. It changes whenever events of the period are added, voided or priced. A
+        of its whole days. It changes whenever events of the period are added, voided or priced, and
+        when it turns out that calls in it were or were not paid from credit. A
         change on the days at the ends may lie outside of the period: then nothing in it moved,
         and rating says so.
         """
         async with self._work.begin(organization_id):
             await self._archived.refuse(period.start, period.end)
-            digests, rows = await self._costs.closing(
+            digests, drawing, rows = await self._costs.closing(
                 organization_id, period, digests_of, proving=proving
             )
         waiting: dict[tuple[str, str], int] = {}
         lines: list[ClosedLine] = []
-        for event_type, provider, model, events, unpriced, *sums in rows:
+        for event_type, provider, model, from_credit, events, unpriced, *sums in rows:
             if unpriced:
                 waiting[provider, model] = waiting.get((provider, model), 0) + unpriced
             quantity, tokens_in, cached, written, tokens_out, reasoning, cost, *proof = sums
@@ -84,6 +87,7 @@ class UsageClosing:
                     ),
                     cost_usd=Decimal(cost),
                     proof=_proof(event_type, *proof) if proof else None,
+                    from_credit=from_credit,
                 )
             )
         if waiting:
@@ -94,12 +98,36 @@ class UsageClosing:
                     for (provider, model), count in sorted(waiting.items())
                 ],
             )
-        return ClosedUsage(period, lines, digests)
+        digests = [
+            print_ + _digest_of(_within(each, drawing))
+            for print_, each in zip(digests, digests_of, strict=True)
+        ]
+        return ClosedUsage(period, lines, digests, _within(period, drawing))
 
     def _metric(self, event_type: str) -> str:
         """The catalog's name for it; a type that the catalog has dropped keeps its own."""
         found = self._meters.event_type_of
         return next((metric for metric, name in found.items() if name == event_type), event_type)
+
+
+def _within(
+    period: Period, stretches: Sequence[tuple[datetime, datetime | None]]
+) -> tuple[Period, ...]:
+    cut = (
+        (max(start, period.start), period.end if end is None else min(end, period.end))
+        for start, end in stretches
+    )
+    return tuple(
+        Period(start.astimezone(UTC), end.astimezone(UTC)) for start, end in cut if start < end
+    )
+
+
+def _digest_of(stretches: Sequence[Period]) -> str:
+    """Changes when what was paid from credit does; empty where nothing was."""
+    if not stretches:
+        return ""
+    told = [(each.start.isoformat(), each.end.isoformat()) for each in stretches]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _proof(event_type: str, digest: str, priced_by: list[list[str]]) -> LineProof:

@@ -27,11 +27,14 @@ from app.kernel.clock import ManualClock
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Money
 from app.kernel.pages import PageRequest
+from app.kernel.periods import plus_months
 from app.organizations.service import OrganizationService
 from app.usage.repository.prepaid import PrepaidRepository
 from app.usage.service.prepaid import PrepaidUse
 from app.usage.service.reservations import Reservations
-from tests.factories.people import Owner, an_owner
+from tests.factories.billing import act, generate
+from tests.factories.operators import an_operator
+from tests.factories.people import Owner, an_owner, grant_plan
 from tests.features.credits.test_credits import broken, give, ledger_of
 from tests.features.usage.books import books
 from tests.features.usage.test_budget_holds import a_limit
@@ -40,6 +43,7 @@ from tests.features.usage.test_reservations import RESERVATIONS, reserve
 from tests.support import recount
 from tests.support.long import EVERYTHING
 from tests.support.service import Service, running
+from tools import verify_invoice
 
 EVENTS = "/api/v1/usage/events"
 A_CENT = 4_000
@@ -386,6 +390,45 @@ class Dying(PrepaidUse):
 
     async def bound(self, organization_id: OrganizationId, account_id: UUID, bound: Bound) -> None:
         raise ConnectionError("killed")
+
+
+@pytest.mark.parametrize("plan", ["enterprise", "enterprise_plus"])
+async def test_what_credit_paid_for_is_billed_under_no_plan_that_follows(
+    service: Service, plan: str
+) -> None:
+    """Be it that an operator asks for what calls cost, or that the plan says so."""
+    owner, operator = await a_prepaid(service, 1_000), await an_operator(service)
+    began = service.clock.now()
+    assert (await call(owner, "paid", 300 * A_CENT)).status_code == 201
+    service.clock.advance(hours=1)
+    await draws(service, owner, on_credit=False)
+    await grant_plan(service, owner.organization_id, plan)
+    assert (await call(owner, "not paid", 20 * A_CENT)).status_code == 201
+    issued = await act(operator, await generate(operator, owner, f"{began:%Y-%m}"), "finalize")
+    assert used_on(issued) == {"usage": 20}
+    service.clock.advance(minutes=5)
+    late = (began + timedelta(minutes=5)).isoformat()
+    assert (await call(owner, "late", 50 * A_CENT, occurred_at=late)).status_code == 201
+    assert (await call(owner, "later", 7 * A_CENT)).status_code == 201
+    await settle(service, owner)
+    # The invoice took what use had no claim to; what was known late is owed to credit, not billed.
+    entries = await ledger(service, owner)
+    assert entries == [("grant", 1_000), ("deduction", -300), ("deduction", -700)]
+    assert (await credit(owner))["unsettled_usd"] == "0.5"
+    next_month = plus_months(began.replace(day=1), 1)
+    draft = await generate(operator, owner, f"{next_month:%Y-%m}")
+    assert used_on(draft) == {"adjustment": 7}
+    proof = await owner.client.get(f"/api/v1/billing/invoices/{issued['id']}/proof")
+    events = (await owner.client.get("/api/v1/usage/events/export")).text
+    assert verify_invoice.verify(proof.text, events=events)[1] == []
+    forged = proof.text.replace('"from_credit":true', '"from_credit":false')
+    assert len(verify_invoice.verify(forged, events=events)[1]) > 1, "not for its hash alone"
+    await agrees(service, owner)
+
+
+def used_on(invoice: dict[str, Any]) -> dict[str, int]:
+    """What an invoice asks for usage; its credit has paid part of the whole."""
+    return {line["kind"]: line["amount"] for line in invoice["lines"] if line["kind"] != "fee"}
 
 
 async def test_who_dies_while_settling_leaves_nothing_behind(service: Service) -> None:

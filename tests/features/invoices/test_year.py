@@ -17,7 +17,7 @@ from app.catalog.service import CatalogService
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.service.running import InvoiceRun
 from app.kernel.clock import ManualClock
-from app.kernel.money import Money
+from app.kernel.money import USD, Money
 from app.kernel.periods import calendar_month, plus_months
 from app.rating.domain import Terms, Usage, charge, true_up
 from app.usage.service.closing import UsageClosing
@@ -196,14 +196,14 @@ async def usage_says(service: Service, owner: Owner) -> int:
         usage = await service.services[UsageClosing].figures(
             owner.organization_id, calendar_month(start)
         )
-        spent = Decimal(0)
+        spent: list[Decimal] = []
         for item in plan.metered:
             assert item.price is not None
             terms = Terms(item.price, item.included, item.minimum_spend, item.maximum_spend)
             amount = charge(terms, Usage(usage.quantity(item.metric))).amount
-            spent += amount
+            spent.append(amount)
             whole += Money.from_major(amount).minor
-        whole += Money.from_major(true_up(plan.commitment, spent)).minor + FEE
+        whole += Money.from_major(true_up(plan.commitment, spent, USD)).minor + FEE
     return whole
 
 

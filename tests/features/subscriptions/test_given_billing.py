@@ -253,6 +253,24 @@ async def test_an_issued_month_is_corrected_when_the_plan_is_taken_back(life: Li
     assert billed == 160_417
 
 
+async def test_asked_for_at_cost_a_plan_is_billed_alike_whether_given_or_bought(
+    store: Store, life: Life
+) -> None:
+    """A plan without metered prices says nothing of tokens; what is given free stays free."""
+    await life.give("professional", billing="free", usage_billing="invoice")
+    bought, free = await a_life(store), await a_life(store)
+    await bought.buy("professional")
+    await free.give("professional", billing="free")
+    for each, billed in ((life, [("usage", 99)]), (bought, [("usage", 99)]), (free, [])):
+        await each.use()
+        draft = await generate(each.operator, each.owner, "2026-11")
+        assert lines_of(draft) == billed
+    issued = await act(
+        life.operator, await generate(life.operator, life.owner, "2026-11"), "finalize"
+    )
+    assert await wrong_with(life, issued) == []
+
+
 # What comes next -------------------------------------------------------------------------------
 
 

@@ -88,9 +88,10 @@ def test_a_spend_has_a_floor_and_a_ceiling(quantity: str, amount: str) -> None:
 
 
 def test_a_commitment_is_topped_up_and_no_more() -> None:
-    assert true_up(dec(100), dec("99.995")) == dec("0.005")
-    assert true_up(dec(100), dec(100)) == 0
-    assert true_up(dec(100), dec(250)) == 0
+    assert true_up(dec(100), [dec("99.99")], USD) == dec("0.01")
+    assert true_up(dec(100), [dec("99.995")], USD) == 0, "as its line is rounded"
+    assert true_up(dec(100), [dec(60), dec(40)], USD) == 0
+    assert true_up(dec(100), [dec(250)], USD) == 0
 
 
 def test_a_dimension_takes_the_closest_price() -> None:
