@@ -187,6 +187,7 @@ async def _unusual_payments(account: Account) -> None:
         {"customer": customer.id, "amount": 500, "currency": "usd", "description": "Waits"}
     )
     await v1.invoices.send_invoice_async(str(invoice.id))
+    await v1.credit_notes.create_async({"invoice": str(invoice.id), "amount": 2})
     await v1.invoices.mark_uncollectible_async(str(invoice.id))
     await v1.payment_intents.create_async(
         {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}

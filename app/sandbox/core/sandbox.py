@@ -15,6 +15,7 @@ from app.sandbox.core.store import Store
 LABELS = {
     "billing_portal.configuration": "configuration",
     "checkout.session": "checkout.session",
+    "credit_note": "credit note",
     "payment_method": "PaymentMethod",
     "promotion_code": "promotion code",
     "subscription_schedule": "subscription schedule",
