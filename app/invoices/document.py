@@ -48,6 +48,13 @@ class Labels:
     total: str = "Total"
     balance: str = "Customer balance"
     credit: str = "Prepaid credit"
+    reduced: str = "Credit notes"
+    adjusted: str = "Adjustment"
+    voided: str = "Void"
+    settled: str = "Settled: {ways}"
+    by: str = "{amount} by {way}"
+    payment: str = "payment"
+    tax_included: str = "{tax} (included)"
     amount_paid: str = "Amount paid"
     amount_due: str = "Amount due"
     tax_id: str = "Tax ID"
@@ -146,6 +153,10 @@ class InvoiceDocument:
     """What the customer's balance took off the total, or put on it."""
     credit: Money | None = None
     """What prepaid credit took off the total."""
+    reduced: Money | None = None
+    """What credit notes took off it before it was paid."""
+    adjusted: Money | None = None
+    """What is not asked for any more for another reason: it is void, or Stripe settled it so."""
     taxes: tuple[NamedAmount, ...] = ()
     """What `tax` is made of, where that is known; `discounts` likewise."""
     discounts: tuple[NamedAmount, ...] = ()
@@ -172,6 +183,16 @@ class Total(TypedDict):
     label: str
     amount: str
     strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the sums below the lines. Those of `before` lead from the lines to the total, those of
+    `after` from the total to what is left to pay: each adds what its `amount` says."""
+
+    kind: str
+    label: str
+    amount: Money
 
 
 class Labelled(TypedDict):
@@ -206,7 +227,7 @@ def as_shown(document: InvoiceDocument) -> Shown:
     """The document's texts and figures, the same for every rendering."""
     labels = document.labels
     currency = document.total.currency.upper()
-    paid = document.status == "paid"
+    headline, headline_amount = _headline(document)
     return {
         "title": clean(f"{labels.invoice} {document.number}"),
         "number": clean(document.number),
@@ -226,14 +247,87 @@ def as_shown(document: InvoiceDocument) -> Shown:
         "seller": shown_party(document.seller, labels),
         "customer": shown_party(document.customer, labels),
         "facts": _facts(document, currency),
-        "headline": labels.headline(document.status),
-        # What prepaid credit paid was paid as well.
-        "headline_amount": money_text(document.total if paid else document.amount_due),
+        "headline": headline,
+        "headline_amount": headline_amount,
         "lines": _lines(document.lines),
         "totals": _totals(document),
         "notes": [clean(note) for note in document.notes],
         "footer": footer_of(document.seller, labels),
     }
+
+
+def steps_before(document: InvoiceDocument) -> list[Step]:
+    """From the sum of the lines to the total. Tax that the lines include is none of them."""
+    labels = document.labels
+    steps: list[Step] = []
+    if document.discounts:
+        steps += [Step("discount", clean(one.label), -one.amount) for one in document.discounts]
+    elif document.discount:
+        steps.append(Step("discount", labels.discount, -document.discount))
+    if tax_included(document):
+        added = (document.tax or document.total) - tax_included(document)
+        steps += [Step("tax", labels.tax, added)] if added else []
+    elif document.taxes:
+        steps += [Step("tax", clean(one.label), one.amount) for one in document.taxes]
+    elif document.tax is not None:
+        steps.append(Step("tax", labels.tax, document.tax))
+    return steps
+
+
+def steps_after(document: InvoiceDocument) -> list[Step]:
+    """From the total to what is left to pay; what was paid is the last."""
+    labels = document.labels
+    is_void = document.status == "void"
+    given = (
+        ("customer_balance", labels.balance, document.balance),
+        ("credit_applied", labels.credit, _less(document.credit)),
+        ("credit_notes", labels.reduced, _less(document.reduced)),
+        (
+            "voided" if is_void else "adjustment",
+            labels.voided if is_void else labels.adjusted,
+            _less(document.adjusted),
+        ),
+    )
+    steps = [Step(kind, label, amount) for kind, label, amount in given if amount]
+    return [*steps, Step("amount_paid", labels.amount_paid, -document.amount_paid)]
+
+
+def tax_included(document: InvoiceDocument) -> Money:
+    """The part of the tax that the lines' amounts contain already."""
+    nothing = Money.zero(document.total.currency)
+    if document.tax is None:
+        return nothing
+    added = document.total - document.subtotal + (document.discount or nothing)
+    return document.tax - added if nothing <= added < document.tax else nothing
+
+
+def settled_words(
+    paid: Money, others: Sequence[tuple[str, Money]], labels: Labels
+) -> tuple[str, str]:
+    """How a settled document is headed, and over what: paid in full where money paid for all of
+    it, else by what."""
+    if not others:
+        return labels.headline("paid"), money_text(paid)
+    ways = [*others, *([(labels.payment, paid)] if paid else [])]
+    said = [labels.by.format(amount=money_text(amount), way=way.lower()) for way, amount in ways]
+    whole = sum((amount for _, amount in ways), Money.zero(paid.currency))
+    return labels.settled.format(ways=", ".join(said)), money_text(whole)
+
+
+def _headline(document: InvoiceDocument) -> tuple[str, str]:
+    labels = document.labels
+    if document.status != "paid":
+        return labels.headline(document.status), money_text(document.amount_due)
+    off = [
+        (step.label, -step.amount)
+        for step in steps_after(document)
+        if step.kind != "amount_paid" and step.amount.minor < 0
+    ]
+    return settled_words(document.amount_paid, off, labels)
+
+
+def _less(amount: Money | None) -> Money | None:
+    return -amount if amount is not None else None
 
 
 def money_text(amount: Money) -> str:
@@ -271,23 +365,18 @@ def _facts(document: InvoiceDocument, currency: str) -> list[Labelled]:
 
 def _totals(document: InvoiceDocument) -> list[Total]:
     labels = document.labels
+    before = steps_before(document)
     rows: list[Total] = [total_row(labels.subtotal, document.subtotal)]
-    if document.discounts:
-        rows += [total_row(clean(one.label), -one.amount) for one in document.discounts]
-    elif document.discount:
-        rows.append(total_row(labels.discount, -document.discount))
+    rows += [total_row(step.label, step.amount) for step in before if step.kind == "discount"]
     if document.discount and document.tax:
         rows.append(total_row(labels.net, document.total - document.tax))
-    if document.taxes:
-        rows += [total_row(clean(one.label), one.amount) for one in document.taxes]
-    elif document.tax is not None:
-        rows.append(total_row(labels.tax, document.tax))
+    rows += [total_row(step.label, step.amount) for step in before if step.kind == "tax"]
     rows.append(total_row(labels.total, document.total, strong=True))
-    if document.balance:
-        rows.append(total_row(labels.balance, document.balance))
-    if document.credit:
-        rows.append(total_row(labels.credit, -document.credit))
-    rows.append(total_row(labels.amount_paid, document.amount_paid))
+    if included := tax_included(document):
+        rows.append(total_row(labels.tax_included.format(tax=labels.tax), included))
+    *reductions, paid = steps_after(document)
+    rows += [total_row(step.label, step.amount) for step in reductions]
+    rows.append(total_row(paid.label, document.amount_paid))
     rows.append(total_row(labels.amount_due, document.amount_due, strong=True))
     return rows
 

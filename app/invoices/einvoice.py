@@ -63,6 +63,8 @@ def as_issued(document: InvoiceDocument) -> InvoiceDocument:
     return replace(
         document,
         status="open" if due else "paid",
+        reduced=None,
+        adjusted=None,
         amount_paid=nothing,
         amount_due=due,
         paid_at=None if due else document.issued_at,

@@ -110,11 +110,11 @@ def _listings(account: Account) -> tuple[Listing | None, Listing | None]:
 
 def _account_sums(ledger: Ledger) -> tuple[tuple[str, Money, bool], ...]:
     sums = (
-        (
-            "Invoiced",
-            ledger.total_of("invoice", "customer_balance", "adjustment", "void", "charge"),
-        ),
-        ("Paid", ledger.total_of("payment", "prepaid_credit")),
+        ("Invoiced", ledger.total_of("invoice", "void", "charge")),
+        ("Customer balance", ledger.total_of("customer_balance")),
+        ("Adjusted", ledger.total_of("adjustment")),
+        ("Paid", ledger.total_of("payment")),
+        ("Paid from prepaid credit", ledger.total_of("prepaid_credit")),
         ("Credited", ledger.total_of("credit_note", "to_prepaid_credit", "refund_granted")),
         ("Refunded", ledger.total_of("refund")),
         ("Disputed", ledger.total_of("dispute", "dispute_won", "prepaid_credit_taken_back")),

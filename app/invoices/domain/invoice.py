@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.invoices.document import Party
 from app.invoices.domain.charging import LineKind
-from app.invoices.domain.notes import Noted
+from app.invoices.domain.notes import Noted, Settlement
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Money
 from app.kernel.periods import Period
@@ -204,6 +204,34 @@ class Invoice:
     def credited(self) -> int:
         """What credit notes took back, in minor units."""
         return sum(note.total.minor for note in self.credit_notes)
+
+    @property
+    def reduced(self) -> Money:
+        """What credit notes took off it before it was paid."""
+        return sum(
+            (note.total for note in self.credit_notes if note.settlement is Settlement.REDUCTION),
+            Money.zero(self.total.currency),
+        )
+
+    @property
+    def balance_applied(self) -> Money:
+        """What the customer's balance at Stripe took off the total; negative where it was added."""
+        if self.own is not None:
+            return Money.zero(self.total.currency)
+        return self.total - self.amount_due - self._reduced_in_due
+
+    @property
+    def adjusted(self) -> Money:
+        """What is not asked for any more, and neither payments nor credit notes explain."""
+        unpaid = self.amount_due - self.amount_paid - self.still_owed
+        return unpaid - self.reduced + self._reduced_in_due
+
+    @property
+    def _reduced_in_due(self) -> Money:
+        """What credit notes took off the amount due itself, instead of what is left of it."""
+        unpaid = self.amount_due - self.amount_paid - self.still_owed
+        more = self.reduced - unpaid
+        return more if self.own is None and more.minor > 0 else Money.zero(self.total.currency)
 
     @property
     def is_paid(self) -> bool:

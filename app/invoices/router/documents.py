@@ -101,7 +101,13 @@ async def get_invoice_html(
 async def get_invoice_csv(
     principal: Reader, invoices: Invoices, invoice_id: InvoiceIdOnWire
 ) -> Response:
-    """The invoice's lines for a spreadsheet, amounts in major units."""
+    """The invoice for a spreadsheet, amounts in major units; `type` says what a row is.
+
+    `line`, `discount` and `tax` add up to `total`; from there `customer_balance`,
+    `credit_applied`, `credit_notes`, `adjustment`, `voided` and `amount_paid`, where there are
+    such, lead to `amount_due`: each row adds what it says, so what was paid is negative.
+    `tax_included` is what prices contain already, and is not added.
+    """
     printed = await invoices.print_csv(principal.organization, invoice_id)
     return a_file(printed.content, "text/csv", f"{printed.number}.csv")
 

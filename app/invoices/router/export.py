@@ -47,8 +47,9 @@ async def export_invoices(
     start: Annotated[DayOrInstantIn | None, Query(alias="from")] = None,
     end: Annotated[DayOrInstantIn | None, Query(alias="to", description="Not included.")] = None,
 ) -> Response:
-    """Every invoice issued from `from` until before `to`, of either origin, oldest first: all
-    their lines as one CSV, or a zip with a document each. Written while it is read."""
+    """Every invoice issued from `from` until before `to`, of either origin, oldest first: all of
+    them as one CSV with the rows of `/billing/invoices/{id}/csv`, or a zip with a document each.
+    Written while it is read."""
     export = exports.open(principal.organization, _period(start, end))
     if form == "csv":
         return _Download(export, _table(exports, export), "text/csv", "invoices.csv")

@@ -124,6 +124,8 @@ def since_issued(invoice: Invoice) -> list[Labelled]:
     if invoice.refunded:
         refunded = Money(invoice.refunded, invoice.total.currency)
         shown.append({"label": "Refunded", "value": money_text(refunded)})
+        kept = invoice.amount_paid - refunded
+        shown.append({"label": "Paid, less refunds", "value": money_text(kept)})
     return shown
 
 
@@ -140,7 +142,9 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         discount=invoice.discount or None,
         tax=invoice.tax,
         total=invoice.total,
-        balance=invoice.amount_due - invoice.total if own is None else None,
+        balance=-invoice.balance_applied,
+        reduced=invoice.reduced,
+        adjusted=invoice.adjusted,
         credit=own.credit_applied if own is not None else None,
         taxes=_shares(own.taxes) if own is not None else (),
         discounts=_shares(own.discounts, already_percent=True) if own is not None else (),

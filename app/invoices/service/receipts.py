@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.infra.db.unit_of_work import UnitOfWork
-from app.invoices.document import date_text, figure_text, money_text
+from app.invoices.document import Labels, date_text, figure_text, settled_words
 from app.invoices.domain import Invoice, PaymentMade, Settlement
 from app.invoices.errors import InvoiceNotPaid
 from app.invoices.html import Pages
@@ -32,6 +32,12 @@ class _Part:
     reference: str | None
     at: datetime | None
     amount: int
+    is_payment: bool = False
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether no money was paid for it."""
+        return not self.is_payment and self.amount > 0
 
 
 class Receipts:
@@ -82,31 +88,38 @@ def _own_parts(invoice: Invoice, payments: Sequence[InvoicePayment]) -> list[_Pa
     return [
         *drawn,
         *(
-            _Part(_METHODS[one.method], one.reference, one.received_at, one.amount)
+            _Part(_METHODS[one.method], one.reference, one.received_at, one.amount, is_payment=True)
             for one in payments
         ),
-        *(
-            _Part("Credit note", note.number, note.issued_at, note.total.minor)
-            for note in invoice.credit_notes
-            if note.settlement is Settlement.REDUCTION
-        ),
+        *_notes(invoice),
+    ]
+
+
+def _notes(invoice: Invoice) -> list[_Part]:
+    return [
+        _Part("Credit note", note.number, note.issued_at, note.total.minor)
+        for note in invoice.credit_notes
+        if note.settlement is Settlement.REDUCTION
     ]
 
 
 def _parts_at_stripe(invoice: Invoice, known: Sequence[PaymentMade]) -> list[_Part]:
     """By its charges, where those are heard of and make up what was paid; else as one payment."""
     parts: list[_Part] = []
-    balance = invoice.total.minor - invoice.amount_due.minor
-    if balance:
+    if balance := invoice.balance_applied.minor:
         parts.append(_Part("Customer balance", None, invoice.issued_at, balance))
     paid = invoice.amount_paid.minor
     if paid and sum(one.amount for one in known) == paid:
         parts += [
-            _Part(_METHODS["stripe"], one.reference, one.made_at, one.amount) for one in known
+            _Part(_METHODS["stripe"], one.reference, one.made_at, one.amount, is_payment=True)
+            for one in known
         ]
     elif paid:
         reference = invoice.stripe_invoice_id
-        parts.append(_Part(_METHODS["stripe"], reference, invoice.paid_at, paid))
+        parts.append(_Part(_METHODS["stripe"], reference, invoice.paid_at, paid, is_payment=True))
+    parts += _notes(invoice)
+    if adjusted := invoice.adjusted.minor:
+        parts.append(_Part("Adjustment", None, invoice.paid_at, adjusted))
     return parts
 
 
@@ -114,6 +127,11 @@ def _receipt(invoice: Invoice, parts: Sequence[_Part]) -> Paper:
     currency = invoice.total.currency
     number = invoice.number or encode_id("inv", invoice.id)
     settled = Money(sum(part.amount for part in parts), currency)
+    headline, headline_amount = settled_words(
+        invoice.amount_paid,
+        [(part.how, Money(part.amount, currency)) for part in parts if part.is_reduction],
+        Labels(),
+    )
     facts = [("For invoice", number)]
     if invoice.issued_at is not None:
         facts.append(("Invoice issued", date_text(invoice.issued_at)))
@@ -126,8 +144,8 @@ def _receipt(invoice: Invoice, parts: Sequence[_Part]) -> Paper:
         seller=invoice.seller,
         customer=invoice.customer,
         facts=tuple(facts),
-        headline="Paid in full",
-        headline_amount=money_text(invoice.amount_paid),
+        headline=headline,
+        headline_amount=headline_amount,
         listings=(
             Listing(
                 names=("Paid by", "On", f"Amount ({currency.upper()})"),

@@ -116,7 +116,7 @@ async def test_the_pdf_and_the_page_show_what_the_api_says(service: Service, own
         assert "21 Nov 2026 – 21 Dec 2026" in text
     table = await owner.client.get(f"{PATH}/{invoice['id']}/csv")
     assert table.headers["content-type"].startswith("text/csv")
-    assert ",299.00,usd" in table.text
+    assert ",299.00,usd,line" in table.text
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tests.factories.people import Owner, an_owner
 from tests.features.invoices.test_document import TextOf, pdf_text
 from tests.support.service import Service, running
 from tests.support.staying import staying_signed_in
+from tests.support.sums import added_up
 
 INVOICES = "/api/v1/billing/invoices"
 ADMIN = "/api/v1/admin/invoices"
@@ -110,7 +111,14 @@ async def test_the_pdf_the_page_and_the_table_show_what_the_api_says(
         assert "Tax 19 % USD 950.57" in text
         assert "Total USD 5,953.57" in text
     table = await plus.client.get(f"{INVOICES}/{issued['id']}/csv")
-    assert ",3.00,usd" in table.text
+    assert ",3.00,usd,line" in table.text
+    assert added_up(table.text) == {
+        "line": "5003.00",
+        "tax": "950.57",
+        "total": "5953.57",
+        "amount_paid": "0.00",
+        "amount_due": "5953.57",
+    }
 
 
 async def test_any_plans_usage_can_be_billed_at_cost_when_an_operator_asks(
