@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.db.base import PlatformTable, TenantTable
@@ -84,6 +85,8 @@ class Invoice(TenantTable):
     attempt_count: Mapped[int]
     next_attempt_at: Mapped[datetime | None]
     hosted_invoice_url: Mapped[str | None]
+    mirrored_discounts: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What Stripe's discounts are called and took off; none on an invoice of our own."""
     seller: Mapped[dict[str, Any]]
     customer: Mapped[dict[str, Any]]
     recorded_at: Mapped[datetime]
@@ -123,6 +126,9 @@ class Invoice(TenantTable):
             customer=party_from_json(self.customer),
             lines=tuple(line.to_domain(currency) for line in lines),
             own=own.to_domain(currency) if own is not None else None,
+            mirrored_discounts=tuple(
+                _named(one, one["percent"], currency) for one in self.mirrored_discounts or ()
+            ),
         )
 
 

@@ -178,7 +178,7 @@ class InvoiceOut(OutputModel):
             ],
             plan=own.plan if own else None,
             taxes=[NamedAmountOut.from_domain(one) for one in own.taxes] if own else [],
-            discounts=[NamedAmountOut.from_domain(one) for one in own.discounts] if own else [],
+            discounts=[NamedAmountOut.from_domain(one) for one in invoice.discounts],
             credit_applied=own.credit_applied.minor if own else 0,
             notes=list(own.notes) if own else [],
             collection=own.collection if own else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from app.kernel.periods import Period
@@ -198,6 +199,16 @@ class StripeInvoiceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class StripeDiscount:
+    """What a coupon took off an invoice."""
+
+    name: str
+    percent: Decimal | None
+    """None where it takes off an amount, or is not known."""
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class StripeBuyer:
     """Who an invoice is made out to, as Stripe wrote it down when it was finalized."""
 
@@ -242,6 +253,8 @@ class StripeInvoice:
     metadata: Mapping[str, str]
     livemode: bool
     buyer: StripeBuyer = field(default_factory=StripeBuyer)
+    discounts: tuple[StripeDiscount, ...] = ()
+    """What `discount` is made of."""
 
     @property
     def is_paid(self) -> bool:

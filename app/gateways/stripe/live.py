@@ -283,7 +283,9 @@ class LiveStripe:
         refuse_inside_unit()
         data = await self._connection.ask(
             "get_invoice",
-            lambda: self._connection.v1.invoices.retrieve_async(invoice_id),
+            lambda: self._connection.v1.invoices.retrieve_async(
+                invoice_id, {"expand": ["discounts.source.coupon"]}
+            ),
             _plain_invoice,
         )
         lines: list[Any] = data["lines"]["data"]

@@ -62,6 +62,7 @@ class LiveHistory:
             "customer": customer_id,
             "created": {"gte": int(since.timestamp())},
             "limit": _PAGE,
+            "expand": ["data.discounts.source.coupon"],
         }
 
         def ask(after: str | None) -> Awaitable[Any]:

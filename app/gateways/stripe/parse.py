@@ -9,6 +9,7 @@ answer it could not read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from app.gateways.stripe.fields import id_of as _id
@@ -20,6 +21,7 @@ from app.gateways.stripe.gateway import (
     StripeCard,
     StripeCheckout,
     StripeCustomer,
+    StripeDiscount,
     StripeInvoice,
     StripeInvoiceLine,
     StripeItem,
@@ -115,6 +117,7 @@ def invoice(data: Json) -> StripeInvoice:
         currency=data["currency"],
         subtotal=data["subtotal"],
         discount=_amounts(data.get("total_discount_amounts")),
+        discounts=_discounts(data),
         tax=_amounts(data.get("total_taxes")),
         total=data["total"],
         amount_due=data["amount_due"],
@@ -242,6 +245,29 @@ def _licensed_period(lines: tuple[StripeInvoiceLine, ...]) -> Period | None:
     # the invoice's own period_start and period_end name the past one, so the lines are read.
     periods = [line.period for line in lines if line.period and not line.is_proration]
     return max(periods, key=lambda period: (period.end, period.start)) if periods else None
+
+
+def _discounts(data: Json) -> tuple[StripeDiscount, ...]:
+    known = {one["id"]: one for one in data.get("discounts") or () if isinstance(one, Mapping)}
+    return tuple(
+        _discount(known.get(_id(part.get("discount")) or "", {}), part["amount"])
+        for part in data.get("total_discount_amounts") or ()
+        if part["amount"]
+    )
+
+
+def _discount(data: Json, amount: int) -> StripeDiscount:
+    coupon = (data.get("source") or {}).get("coupon")
+    if not isinstance(coupon, Mapping):
+        # One of a single line, or a coupon that is not told: the amount is what counts.
+        return StripeDiscount(coupon or "Discount", None, amount)
+    percent = coupon.get("percent_off")
+    return StripeDiscount(
+        # Stripe's own documents show the id of a coupon without a name.
+        name=coupon.get("name") or coupon["id"],
+        percent=Decimal(str(percent)) if percent is not None else None,
+        amount=amount,
+    )
 
 
 def _amounts(parts: object) -> int:

@@ -195,6 +195,8 @@ class Invoice:
     lines: tuple[InvoiceLine, ...]
     own: OwnPart | None = None
     """None for a mirrored one."""
+    mirrored_discounts: tuple[Named, ...] = ()
+    """Of a mirrored one."""
     credit_notes: tuple[Noted, ...] = ()
     """Ours; issued since, oldest first."""
     refunded: int = 0
@@ -232,6 +234,11 @@ class Invoice:
         unpaid = self.amount_due - self.amount_paid - self.still_owed
         more = self.reduced - unpaid
         return more if self.own is None and more.minor > 0 else Money.zero(self.total.currency)
+
+    @property
+    def discounts(self) -> tuple[Named, ...]:
+        """What `discount` is made of; a rate is in percent."""
+        return self.own.discounts if self.own is not None else self.mirrored_discounts
 
     @property
     def is_paid(self) -> bool:

@@ -168,6 +168,14 @@ def _figures(invoice: StripeInvoice, status: InvoiceStatus) -> dict[str, Any]:
         "currency": invoice.currency,
         "subtotal": invoice.subtotal,
         "discount": invoice.discount,
+        "mirrored_discounts": [
+            {
+                "name": one.name,
+                "percent": str(one.percent) if one.percent is not None else None,
+                "amount": one.amount,
+            }
+            for one in invoice.discounts
+        ],
         "tax": invoice.tax,
         "total": invoice.total,
         "amount_due": invoice.amount_due,

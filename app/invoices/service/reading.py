@@ -147,7 +147,7 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         adjusted=invoice.adjusted,
         credit=own.credit_applied if own is not None else None,
         taxes=_shares(own.taxes) if own is not None else (),
-        discounts=_shares(own.discounts, already_percent=True) if own is not None else (),
+        discounts=_shares(invoice.discounts, already_percent=True),
         notes=own.notes if own is not None else (),
         amount_paid=invoice.amount_paid,
         amount_due=invoice.still_owed,

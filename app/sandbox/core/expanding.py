@@ -55,7 +55,7 @@ def _open(
         raise _refused(path)
     elif isinstance(node[head], str):
         node[head] = _resolve(sandbox, head, node[head], path)
-    elif isinstance(node[head], list) and not rest:
+    elif isinstance(node[head], list):
         node[head] = [
             _resolve(sandbox, head, entry, path) if isinstance(entry, str) else entry
             for entry in node[head]

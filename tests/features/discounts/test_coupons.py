@@ -19,6 +19,7 @@ from app.kernel.clock import ManualClock
 from app.kernel.ids import decode_id
 from app.kernel.money import Money
 from tests.factories.subscriptions import call, subscribed
+from tests.features.invoices.test_document import TextOf
 from tests.support.service import Service
 from tests.support.stripe_account import Shop, a_shop
 
@@ -121,6 +122,12 @@ async def test_each_paid_invoice_uses_a_period_of_a_code_that_stripe_takes_off(s
     [first] = [
         one for one in (await call(owner, "GET", "invoices")).json()["data"] if one["discount"]
     ]
+    (discount,) = first["discounts"]
+    assert (discount["amount"], discount["rate"]) == (first["discount"], "12.5")
+    assert discount["name"] == shop.account.find("coupon")[0]["name"]
+    assert first["subtotal"] - discount["amount"] + first["tax"] == first["total"]
+    shown = TextOf((await call(owner, "GET", f"invoices/{first['id']}/html")).text).text
+    assert f"{discount['name']} 12.5 % USD -{Decimal(discount['amount']) / 100:.2f}" in shown
     mirror = shop.service.services[InvoiceMirror]
     await mirror.note_discount(owner.organization_id, decode_id("inv", first["id"]))
     assert await used() == [1], "once for each invoice"
