@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from secure import (
     ContentSecurityPolicy,
     CrossOriginOpenerPolicy,
@@ -124,6 +124,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lifecycle = services[Lifecycle]
     worker = build_worker(services) if services[Settings].inline_worker else None
     await lifecycle.start()
+    # The framework resolves a route when a request first looks at it. Left to requests, the first
+    # ones after a start would hold up all others for most of a second.
+    for _ in iter_route_contexts(app.routes):
+        pass
     # What was loaded stays for the life of the process. Left to the collector, each full pass
     # walks it all and stops every request for some 200 ms.
     gc.collect()

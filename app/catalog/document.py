@@ -86,7 +86,7 @@ def parse_catalog(text: str, name: str) -> CatalogFile:
         if not isinstance(node, yaml.MappingNode):
             raise CatalogFileWrong(f"{name}, line 1: a catalog is a mapping")
         _refuse_repeated_keys(node, name)
-        # _ExactLoader is a SafeLoader that reads 0.1 as a Decimal.
+        # _ExactLoader is a safe loader that reads 0.1 as a Decimal.
         values = yaml.load(text, Loader=_ExactLoader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -282,11 +282,11 @@ def _price(part: UsagePricePart) -> domain.UsagePrice:
             return kind(tiers, part.flat_at_zero)
 
 
-class _ExactLoader(yaml.SafeLoader):
+class _ExactLoader(yaml.CSafeLoader):
     """Reads what YAML calls a float as the decimal that is written there."""
 
 
-def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
+def _decimal(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> Decimal:
     return Decimal(loader.construct_scalar(node))
 
 

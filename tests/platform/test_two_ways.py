@@ -19,11 +19,10 @@ from app.infra.http.lane import HotRoute, Lane
 from app.infra.http.provide import Services
 from app.infra.settings import Settings
 from app.infra.telemetry.metrics import HTTP_SECONDS
-from app.main import create_app
 from app.organizations.service import OrganizationService
 from app.usage.service.ingest import UsageIngest
 from tests.factories.people import Owner, an_owner, grant_plan
-from tests.support.service import Service
+from tests.support.service import Service, an_app
 from tests.support.wire import wired
 
 EVENTS = "/api/v1/usage/events"
@@ -236,7 +235,7 @@ def counts() -> dict[tuple[str, ...], float]:
 def client_of(app: FastAPI | str) -> httpx.AsyncClient:
     """Of an application in this process, or of what listens at an address."""
     if isinstance(app, str):
-        return httpx.AsyncClient(base_url=app)
+        return httpx.AsyncClient(base_url=app, verify=False)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
 
 
@@ -304,7 +303,7 @@ async def ways(service: Service, request: pytest.FixtureRequest) -> AsyncIterato
     first, second = await an_owner(service), await an_owner(service)
     for each in (first, second):
         assert (await each.client.get("/api/v1/auth/me")).status_code == 200
-    ordinary = create_app(services=service.services, with_lane=False)
+    ordinary = an_app(service.services, with_lane=False)
     if request.param == "called":
         yield Ways(service.app, ordinary, first, second)
         return
@@ -420,8 +419,8 @@ async def test_pages_of_configured_origins_are_answered_both_ways(
     for kind, one in vars(service.services)["_by_type"].items():
         services.add(kind, one if kind is not Settings else _sharing(settings))
     shared = Ways(
-        create_app(services=services),
-        create_app(services=services, with_lane=False),
+        an_app(services),
+        an_app(services, with_lane=False),
         ways.first,
         ways.second,
     )

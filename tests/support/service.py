@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import URL, text
+from starlette.routing import BaseRoute
 
 from app.gateways.mail.gateway import MailGateway
 from app.gateways.mail.memory import MemoryMail
@@ -87,6 +88,22 @@ class _BlindSettings(Settings):
         return (init_settings,)
 
 
+_ROUTES: list[BaseRoute] = []
+
+
+def an_app(services: Services, *, with_lane: bool = True) -> FastAPI:
+    """An application that shares its routes with all others of this process.
+
+    They find their services through the request. Resolving what each of them depends on takes a
+    second, which is nothing to a process and much to a test that brings an application.
+    """
+    app = create_app(services=services, with_lane=with_lane)
+    if not _ROUTES:
+        _ROUTES.extend(app.router.routes)
+    app.router.routes[:] = _ROUTES
+    return app
+
+
 @asynccontextmanager
 async def running(
     url: URL, clock: ManualClock, *, replace: Register | None = None, **changes: Any
@@ -107,7 +124,7 @@ async def running(
             services.add(MailGateway, mail)  # type: ignore[type-abstract]
 
     services = build_services(settings_for(url, **changes), clock=clock, replace=with_fakes)
-    app = create_app(services=services)
+    app = an_app(services)
     lifecycle = services[Lifecycle]
     await lifecycle.start()
     try:

@@ -168,7 +168,7 @@ async def an_account(clock: ManualClock, **config: Any) -> AsyncIterator[Account
     while not server.started:
         await asyncio.sleep(0.005)
     try:
-        async with httpx.AsyncClient(base_url=base_url) as http:
+        async with httpx.AsyncClient(base_url=base_url, verify=False) as http:
             account = Account(app, base_url, http, clock, outbox)
             await account.control("seed", **SEED)
             await account.control(

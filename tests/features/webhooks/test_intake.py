@@ -11,11 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.main import create_app
 from app.webhooks.domain import SignedEvent
 from app.webhooks.service.intake import StripeIntake
 from tests.conftest import START
-from tests.support.service import Service, running
+from tests.support.service import Service, an_app, running
 from tests.support.stripe_events import (
     OLDER_SECRET,
     PATH,
@@ -302,7 +301,7 @@ async def test_a_database_that_is_away_is_said_so(
 async def test_either_way_into_the_service_answers_the_same(
     service: Service, with_lane: bool
 ) -> None:
-    app = create_app(services=service.services, with_lane=with_lane)
+    app = an_app(service.services, with_lane=with_lane)
     transport = httpx.ASGITransport(app)
     body = encoded(an_event("invoice.paid", {"id": "in_1"}, START))
     signed = {"Stripe-Signature": signature(body, START)}
