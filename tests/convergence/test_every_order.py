@@ -20,8 +20,8 @@ from tests.support.summary import HEARD, SUMMARY
 SEED = int(os.environ.get("CONVERGENCE_SEED", "20261121"))
 ALL_ORDERS_UP_TO = 7
 """Of these `make slow` hears all orders, and more of the rest; that takes minutes."""
-ORDERS = 150 if EVERYTHING else 30
-ENTANGLED = 1_500 if EVERYTHING else 40
+ORDERS = 150 if EVERYTHING else 12
+ENTANGLED = 1_500 if EVERYTHING else 16
 """Both per story."""
 
 

@@ -19,6 +19,7 @@ from app.infra.db.engine import asyncpg_arguments
 from app.infra.db.migrate import upgrade
 from app.infra.postgres.embedded import EmbeddedPostgres
 from app.kernel.clock import SystemClock
+from tests.support.long import LONG
 from tests.support.process import Process
 from tests.support.sign_up import SignedUp, sign_up
 
@@ -83,7 +84,7 @@ def an_hour_ago() -> str:
     return (SystemClock().now() - timedelta(hours=1)).isoformat()
 
 
-@pytest.mark.slow
+@LONG
 async def test_killing_the_app_in_the_middle_loses_nothing_and_doubles_nothing(
     fresh_url: URL, tmp_path: Path
 ) -> None:
@@ -113,7 +114,7 @@ async def test_killing_the_app_in_the_middle_loses_nothing_and_doubles_nothing(
         process.stop()
 
 
-@pytest.mark.slow
+@LONG
 async def test_killing_postgres_is_503_meanwhile_and_heals_by_itself(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     postgres = EmbeddedPostgres(tmp_path / "postgres", durable=True)

@@ -221,8 +221,8 @@ class Dying(PartitionRepository):
     [
         ("detach", False),
         ("detach", True),
-        ("content", False),
-        ("lines", False),
+        pytest.param("content", False, marks=LONG),
+        pytest.param("lines", False, marks=LONG),
         ("drop", False),
         ("drop", True),
     ],

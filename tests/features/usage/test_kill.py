@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.infra.db.engine import asyncpg_arguments
+from tests.support.long import LONG
 from tests.support.service import TEST_SECRET
 
 EVENTS = "/api/v1/usage/events"
@@ -56,7 +57,13 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to go"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGTERM, id="asked to go", marks=LONG),
+    ],
+)
 async def test_what_was_acknowledged_is_stored_once(
     fresh_url: URL, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -24,11 +24,12 @@ from app.usage.spend import Limit, SpendPeriod, SpendScope
 from tests.factories.people import Owner, an_owner
 from tests.features.usage.books import books
 from tests.features.usage.test_reservations import reserve
+from tests.support.long import EVERYTHING
 from tests.support.reserver import DEBATES, WORKSPACES
 from tests.support.service import Service, running
 
 ROOT = Path(__file__).resolve().parents[3]
-OPERATIONS = 500
+OPERATIONS = 500 if EVERYTHING else 240
 PROCESSES = 3
 
 LIMITS = (

@@ -40,6 +40,7 @@ from app.usage.service.submission import Recorded
 from app.usage.service.usage import UsageService
 from app.usage.wire.events import read_event
 from tests.factories.people import an_owner
+from tests.support.long import EVERYTHING
 from tests.support.recount import broken, misplaced
 from tests.support.service import Service, running
 
@@ -324,7 +325,7 @@ async def test_any_history_of_events_adds_up(
             run_state_machine_as_test,
             Here,
             settings=settings(
-                max_examples=12,
+                max_examples=60 if EVERYTHING else 6,
                 stateful_step_count=14,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
