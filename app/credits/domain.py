@@ -301,6 +301,8 @@ class TopUpTrouble(StrEnum):
     MISMATCH = "mismatch"
     """What was paid at Stripe is not what was asked for; a person looks."""
     NO_PAYMENT_METHOD = "no_payment_method"
+    SENT_BACK = "sent_back"
+    """The payment of one was refunded, or lost in a dispute."""
     CAP_REACHED = "cap_reached"
 
 

@@ -67,8 +67,8 @@ class CreditNotTakenBack(Fact):
 class AutoTopUpFailed(Fact):
     """Credit was to be bought by itself and was not, in minor units.
 
-    Without a *top_up_id* nothing was tried: there was nothing to charge, or the month's cap was
-    reached.
+    Without a *top_up_id* nothing was tried: there was nothing to charge, the month's cap was
+    reached, or an earlier one was sent back.
     """
 
     organization_id: UUID

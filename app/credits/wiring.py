@@ -38,11 +38,11 @@ def register_topping_up(services: Services) -> None:
     clock: Clock = services[Clock]  # type: ignore[type-abstract]
     payers: Payers = services[Payers]  # type: ignore[type-abstract]
     top_ups, organizations = TopUpRepository(work), services[OrganizationService]
-    services.add(TakingBack, TakingBack(work, top_ups, ledger))
     automatic = services.add(
         AutoTopUps,
         AutoTopUps(work, top_ups, CreditRepository(work), payers, audit, clock),
     )
+    services.add(TakingBack, TakingBack(work, top_ups, automatic, ledger))
     desk = services.add(
         TopUpDesk,
         TopUpDesk(

@@ -109,6 +109,15 @@ class NotYetIssuable(Conflict):
     code = "costs_in_another_currency"
 
 
+class PlanCannotBeRated(Conflict):
+    """The plan {plan}, as it was bought, includes units of {metric} and has prices of it by model
+    or token role, and does not say whose units are free: move the organization to a plan or a
+    catalog version that does."""
+
+    code = "plan_cannot_be_rated"
+    shown = ("plan", "metric", "catalog_version")
+
+
 class VatIdInvalid(Malformed):
     """That is no VAT number of the EU: its form or check digits are wrong."""
 

@@ -42,6 +42,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
                 select from subscriptions other
                 where other.organization_id = s.organization_id and other.plan = s.plan
                     and other.status in ('trialing', 'active', 'past_due')
+                    and not other.awaits_first_payment
             )""",
     ),
     "subscriptions.one_trial": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from app.audit.service import AuditLog
 from app.credits.domain import (
     AutoTopUp,
@@ -107,11 +109,30 @@ class AutoTopUps:
             return False
         row.failures += 1
         if row.is_on and row.failures >= allowed:
-            before = _shown(row)
-            row.is_on, row.off_because = False, trouble.value
-            await self._mark(organization_id, None, None)
-            self._record(organization_id, row, before, reason=trouble.value, actor="system")
+            await self._switch_off(organization_id, row, trouble)
         return not row.is_on
+
+    async def stop(
+        self, organization_id: OrganizationId, trouble: TopUpTrouble, since: datetime
+    ) -> AutoTopUpSettings | None:
+        """Buy no more until somebody says so again, unless somebody has since *since*.
+
+        The settings where that switched it off; None, also the second time, where nothing changed.
+        Joins the unit around it.
+        """
+        row = await self._top_ups.claim_settings(organization_id)
+        if row is None or not row.is_on or row.changed_at > since:
+            return None
+        await self._switch_off(organization_id, row, trouble)
+        return row
+
+    async def _switch_off(
+        self, organization_id: OrganizationId, row: AutoTopUpSettings, trouble: TopUpTrouble
+    ) -> None:
+        before = _shown(row)
+        row.is_on, row.off_because = False, trouble.value
+        await self._mark(organization_id, None, None)
+        self._record(organization_id, row, before, reason=trouble.value, actor="system")
 
     async def _claim(self, organization_id: OrganizationId, terms: TopUpTerms) -> AutoTopUpSettings:
         await self._top_ups.add_settings(

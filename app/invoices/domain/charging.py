@@ -50,6 +50,15 @@ class CostsAreInDollars(ValueError):
     """Usage at cost is in US dollars; this document is not."""
 
 
+class UnitsOfNobody(ValueError):
+    """A plan includes units of a metric, and its dimension prices do not say whose. Catalog files
+    that do so are refused; versions that were stored before they were are not."""
+
+    def __init__(self, **where: str) -> None:
+        super().__init__(where)
+        self.where = where
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """An exact amount and what it is for. `key` names it over all drafts of its window."""
@@ -199,6 +208,8 @@ def _metered(
     included = included_units(plan, item)
     if item.price is None or included is None:
         return []
+    if item.dimensions and included:
+        raise UnitsOfNobody(plan=plan.key, metric=metric.key, catalog_version=str(catalog.id))
     terms = Terms(item.price, included, item.minimum_spend, item.maximum_spend)
     counted = [
         line

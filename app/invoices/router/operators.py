@@ -49,7 +49,8 @@ async def generate_invoice(
 
     Without a paid window the month itself. What the plan has no price for is billed at what it
     cost. Asking again brings the draft up to date; once it is issued the answer is 409
-    `window_already_billed`. 409 `usage_unpriced` while any of the usage waits for a price.
+    `window_already_billed`. 409 `usage_unpriced` while any of the usage waits for a price, and
+    `plan_cannot_be_rated` where an older catalog version contradicts itself.
     """
     owner = OrganizationId(body.organization_id)
     return shown(request, await desk.generate(owner, body.month, body.tax_rate))

@@ -46,7 +46,7 @@ class InvoicePreview:
     ) -> tuple[ChangePreview | None, OwnPreview | None]:
         """Stripe's part and ours; either is None where there is nothing of it to come.
 
-        Raises `NoSubscription` where both are, and `UsageUnpriced`.
+        Raises `NoSubscription` where both are, and what `WindowRating` raises.
         """
         own = await self.own(organization_id)
         try:

@@ -15,13 +15,14 @@ from app.invoices.domain import (
     CostsAreInDollars,
     GivenPart,
     LineKind,
+    UnitsOfNobody,
     as_ours,
     charges_of,
     digest_of,
     fee_of_window,
     given_fees,
 )
-from app.invoices.errors import NotYetIssuable
+from app.invoices.errors import NotYetIssuable, PlanCannotBeRated
 from app.invoices.models import BilledWindow
 from app.invoices.repository.own import Billed, OwnInvoiceRepository
 from app.invoices.service.given import parts_of, plan_of
@@ -146,7 +147,7 @@ class WindowRating:
         Adjustments follow the window's own lines, oldest window first. What is given back is at
         most what the rest asks for; the remainder stays for the invoice after that. *proving*
         brings along which events the usage is.
-        Raises `UsageUnpriced`, `EventArchived`, `NotYetIssuable`.
+        Raises `UsageUnpriced`, `EventArchived`, `NotYetIssuable`, `PlanCannotBeRated`.
         """
         period = terms.period
         async with self._work.begin(organization_id):
@@ -246,11 +247,8 @@ class WindowRating:
             its_catalog = await self._catalog(mine[-1].stretch.catalog_version)
             periods = [part.used for part in mine]
             ours = as_ours(plan_of(its_catalog, mine[-1]), periods, window)
-            parts.append(
-                RatedPart(
-                    f"given:{key}:", key, ours, its_catalog, terms.at_cost, await used(periods)
-                )
-            )
+            usage = await used(periods)
+            parts.append(RatedPart(f"given:{key}:", key, ours, its_catalog, terms.at_cost, usage))
         charges = [charge for part in parts for charge in _of_part(part, window)]
         return RatedWindow(window, catalog.currency, tuple(parts), (*fees, *charges), {})
 
@@ -300,6 +298,8 @@ def _charges(
         return charges_of(plan, catalog, lines, window, with_fee=False, at_cost=at_cost)
     except CostsAreInDollars:
         raise NotYetIssuable from None
+    except UnitsOfNobody as unclear:
+        raise PlanCannotBeRated(**unclear.where) from None
 
 
 def _line(charge: Charge, currency: Currency, period: Period) -> BillLine:
@@ -383,12 +383,6 @@ def _fitting(
             cut.add(line.period.start)
         if back:
             found.append(
-                BillLine(
-                    line.kind,
-                    line.key,
-                    line.description,
-                    Money(-back, currency),
-                    line.period,
-                )
+                BillLine(line.kind, line.key, line.description, Money(-back, currency), line.period)
             )
     return found, cut

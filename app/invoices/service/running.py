@@ -78,7 +78,7 @@ class InvoiceRun:
         """Draft what has ended, issue what has waited out its grace; *tell* of each organization.
 
         A window whose usage waits for a price waits with it. What else goes wrong with one
-        organization is logged and holds up no other. Beginning *anywhere*, runs that go on at the
+        organization is logged with its reason, holds up no other, and is tried again next time. Beginning *anywhere*, runs that go on at the
         same time share the work: each finds done what another has been through.
         """
         report = RunReport()
@@ -167,7 +167,9 @@ class InvoiceRun:
             log.warning("invoices.waits_for_prices", organization_id=owner, **error.context)
         except BillingError as error:
             report.failed += 1
-            log.error("invoices.not_closed", organization_id=owner, code=error.code)
+            log.error(
+                "invoices.not_closed", organization_id=owner, code=error.code, reason=error.message
+            )
         except Exception:
             report.failed += 1
             log.exception("invoices.not_closed", organization_id=owner)

@@ -36,7 +36,7 @@ class BoughtCredit:
             elif charge.stripe_invoice_id is not None:
                 amount = Money(refund.amount, Currency(refund.currency))
                 await self._taking_back.take_back(
-                    organization_id, charge.stripe_invoice_id, amount, cause
+                    organization_id, charge.stripe_invoice_id, amount, cause, refund.created_at
                 )
 
     async def follow_dispute(self, organization_id: OrganizationId, dispute_id: UUID) -> None:
@@ -50,5 +50,9 @@ class BoughtCredit:
             if charge.stripe_invoice_id is not None:
                 amount = Money(dispute.amount, Currency(dispute.currency))
                 await self._taking_back.take_back(
-                    organization_id, charge.stripe_invoice_id, amount, f"dispute:{dispute.id}"
+                    organization_id,
+                    charge.stripe_invoice_id,
+                    amount,
+                    f"dispute:{dispute.id}",
+                    dispute.opened_at,
                 )

@@ -712,6 +712,38 @@ async def test_credit_whose_payment_is_refunded_is_taken_back_as_far_as_it_is_th
     assert await balance(owner) == 1000
 
 
+async def test_an_automatic_top_up_that_is_refunded_is_not_bought_again_until_somebody_says_so(
+    shop: Shop, owner: Owner
+) -> None:
+    await spend(shop, owner, 500)
+    await shop.service.drain()
+    (paid,) = charges(shop, owner)
+    shop.clock.advance(minutes=1)
+    await shop.deliver()
+    (charge,) = await shop.rows(
+        "select stripe_charge_id from charges where stripe_invoice_id = :id", id=paid["id"]
+    )
+    asked = RefundRequest(reason="requested_by_customer", **charge)
+    made = await shop.service.services[RefundService].make(asked, actor="test")
+    for _ in range(2):
+        await shop.deliver()
+        await topping_up(shop).sweep()
+    assert (len(charges(shop, owner)), await balance(owner)) == (1, 500)
+    found = await settings(owner)
+    assert (found["enabled"], found["off_because"]) == (False, "sent_back")
+    assert found["bought_this_month"] == 5000
+    (told,) = await notices(shop, owner, "auto_top_up_failed")
+    assert (told["facts"]["is_off"], told["state"]) == (True, "sent")
+    assert told["subject"].endswith("credit is not bought by itself any more")
+    shop.clock.advance(minutes=1)
+    await set_terms(owner)
+    await shop.deliver()
+    assert (len(charges(shop, owner)), await balance(owner)) == (2, 5500)
+    # The same news again, as a job that is repeated brings it.
+    await shop.service.services[BoughtCredit].follow_refund(owner.organization_id, made.id)
+    assert (await settings(owner))["enabled"]
+
+
 async def test_credit_whose_payment_is_lost_in_a_dispute_is_taken_back(shop: Shop) -> None:
     owner, charge = await bought_for(shop, 2500)
     told = await told_operators(shop)

@@ -58,12 +58,43 @@ _TOP_UP = """
     from organizations order by id limit 1
 """
 
+_GRANTED = """
+    insert into credit_entries (organization_id, id, account_id, kind, credit_type, amount, currency,
+        cause, actor, created_at)
+    select id, gen_random_uuid(), id, 'grant', '{type}', {amount}, '{currency}',
+        'top_up:00000000-0000-0000-0000-000000000001', 'system', created_at
+    from organizations order by id limit 1
+"""
+_TOPPED_UP = """
+    insert into auto_top_ups (organization_id, id, is_on, currency, threshold, amount, monthly_cap,
+        failures, changed_at)
+    select organization_id, id, true, '{currency}', 7, 600, 600, 0, opened_at
+    from credit_accounts where currency = 'usd' order by id limit 1
+"""
+
 _PAID_REQUEST = """
     insert into invoice_requests (organization_id, id, invoice_id, state, amount, surplus, attempt,
         stripe_customer_id, stripe_invoice_id, created_at)
-    select organization_id, id, id, 'paid', 600, 0, -1, 'cus_1', 'in_1', created_at
+    select organization_id, id, id, 'paid', 600, {surplus}, -1, 'cus_1', 'in_1', created_at
     from invoices where origin = 'own' limit 1
 """
+
+_DISPUTE = """
+    insert into disputes (organization_id, id, charge_id, stripe_dispute_id, amount, currency, reason,
+        status, is_charge_refundable, opened_at, has_suspended)
+    select organization_id, id, id, 'dp_1', 1, 'usd', 'fraudulent', 'needs_response', false,
+        created_at, false
+    from charges limit 1
+"""
+
+# Every plan of every version of the catalog sells debates by model.
+_SELLING = """
+    update catalog_versions set document = jsonb_set(document, '{{plans}}', (
+        select jsonb_agg(plan || cast('{{"metered": [{item}], "limits": {limits}}}' as jsonb))
+        from jsonb_array_elements(document -> 'plans') as p (plan)
+    ))
+"""
+_BY_MODEL = '{"metric": "debates", "dimensions": [{}]}'
 
 FAULTS: dict[str, tuple[str, ...]] = {
     "usage.no_hold_outlives_its_end": (
@@ -119,6 +150,9 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "organizations.each_has_an_owner": ("update memberships set role = 'admin'",),
     "organizations.a_window_is_forward": (
         "update organizations set window_start = now(), window_end = null",
+    ),
+    "organizations.what_is_held_can_be_rated": (
+        _SELLING.format(item=_BY_MODEL, limits='{"debates": {"limit": "5", "policy": "overage"}}'),
     ),
     "payments.no_more_back_than_in": ("update refunds set amount = amount * 1000",),
     "payments.no_refund_waits_for_ever": (
@@ -180,7 +214,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "update invoices set amount_remaining = amount_remaining + 1",
     ),
     "invoices.what_was_paid_came_in": ("update invoice_payments set amount = amount + 1",),
-    "invoices.what_stripe_took_in_was_booked": (_PAID_REQUEST,),
+    "invoices.what_stripe_took_in_was_booked": (_PAID_REQUEST.format(surplus=0),),
     "invoices.credit_is_in_the_ledger": (
         "update own_invoices set credit_applied = credit_applied + 1",
     ),
@@ -257,3 +291,190 @@ FAULTS: dict[str, tuple[str, ...]] = {
         ),
     ),
 }
+
+_PAID_TOP_UP = _TOP_UP.format(id=1, state="paid")
+
+BRANCHES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("budgets.each_has_its_limit", ("delete from spend_limits",)),
+    ("budgets.each_has_its_limit", ("update spend_limits set is_active = false",)),
+    (
+        "subscriptions.what_is_over_is_not_granted",
+        (
+            (
+                "update organizations o set plan = s.plan from subscriptions s"
+                " where s.organization_id = o.id"
+            ),
+            "update subscriptions set status = 'active', awaits_first_payment = true",
+        ),
+    ),
+    (
+        "subscriptions.the_window_was_paid_for",
+        ("update subscriptions set window_start = window_start - interval '1 day'",),
+    ),
+    ("subscriptions.the_window_was_paid_for", ("delete from paid_periods",)),
+    (
+        "organizations.a_window_is_forward",
+        ("update organizations set window_start = now(), window_end = now()",),
+    ),
+    (
+        "organizations.what_is_held_can_be_rated",
+        (_SELLING.format(item=_BY_MODEL[:-1] + ', "included": "5"}', limits="{}"),),
+    ),
+    ("payments.a_disputed_organization_has_a_dispute", (_DISPUTE,)),
+    (
+        "payments.promises_are_kept",
+        (
+            (
+                "update credit_notes set settlement = 'refund', refund_way = 'stripe',"
+                " refund_state = 'made'"
+            ),
+            (
+                "update refunds r set organization_id = c.organization_id, id = c.id,"
+                " amount = c.total + 1 from credit_notes c"
+            ),
+        ),
+    ),
+    ("credits.balances_are_their_entries", ("delete from credit_grants",)),
+    ("credits.balances_are_their_entries", ("delete from credit_entries",)),
+    ("credits.grants_give_what_they_have", ("delete from credit_draws",)),
+    ("credits.entries_name_their_grants", ("delete from credit_draws",)),
+    ("credits.use_goes_as_far_as_credit", ("delete from spend_limits where scope = 'credit'",)),
+    (
+        "credits.use_goes_as_far_as_credit",
+        ("update spend_limits set is_active = false where scope = 'credit'",),
+    ),
+    (
+        "credits.use_goes_as_far_as_credit",
+        ("update spend_limits set settled_usd = settled_usd + 0.01 where scope = 'credit'",),
+    ),
+    (
+        "credits.use_goes_as_far_as_credit",
+        (
+            (
+                "update spend_limits set amount_usd = amount_usd + 0.01, hard_usd = hard_usd + 0.01"
+                " where scope = 'credit'"
+            ),
+        ),
+    ),
+    (
+        "credits.use_goes_as_far_as_credit",
+        ("update credit_accounts set draws_since = null",),
+    ),
+    (
+        "credits.settled_use_is_in_entries",
+        ("update credit_accounts set is_used = false, use_settled = 0",),
+    ),
+    (
+        "credits.plans_that_draw_are_followed",
+        (
+            (
+                "update organizations set draws_on_credit_since ="
+                " draws_on_credit_since - interval '1 day'"
+            ),
+            "delete from credit_accounts",
+        ),
+    ),
+    (
+        "credits.paid_top_ups_are_granted",
+        (
+            _TOP_UP.format(id=1, state="void"),
+            _GRANTED.format(type="purchased", amount=600, currency="usd"),
+        ),
+    ),
+    (
+        "credits.paid_top_ups_are_granted",
+        (_PAID_TOP_UP, _GRANTED.format(type="purchased", amount=601, currency="usd")),
+    ),
+    (
+        "credits.paid_top_ups_are_granted",
+        (_PAID_TOP_UP, _GRANTED.format(type="purchased", amount=600, currency="eur")),
+    ),
+    (
+        "credits.paid_top_ups_are_granted",
+        (_PAID_TOP_UP, _GRANTED.format(type="promotional", amount=600, currency="usd")),
+    ),
+    ("credits.what_is_low_is_known", (_TOPPED_UP.format(currency="usd"),)),
+    (
+        "credits.what_is_low_is_known",
+        (
+            _TOPPED_UP.format(currency="eur"),
+            (
+                "update credit_accounts a set low_below = s.threshold from auto_top_ups s"
+                " where s.organization_id = a.organization_id"
+            ),
+        ),
+    ),
+    ("invoices.lines_add_up", ("update invoice_lines set discount = discount + 1",)),
+    ("invoices.lines_add_up", ("update invoice_lines set tax = tax + 1",)),
+    ("invoices.what_stripe_took_in_was_booked", (_PAID_REQUEST.format(surplus=600),)),
+    ("invoices.notes_are_their_lines", ("update credit_note_lines set net = net + 1",)),
+    (
+        "invoices.an_issued_one_has_a_number",
+        ("update invoices set issued_at = null, number = null where status = 'paid'",),
+    ),
+    (
+        "invoices.numbers_have_no_gap",
+        ("update invoices set number = 'INV-2026-000999' where number = 'INV-2026-000002'",),
+    ),
+    (
+        "invoices.numbers_have_no_gap",
+        (
+            "drop index if exists uq_invoices_number",
+            "update invoices set number = 'INV-2026-000001' where number = 'INV-2026-000002'",
+            "update invoice_number_counters set last_number = 1 where seller not like 'CN:%'",
+        ),
+    ),
+    ("invoices.numbers_have_no_gap", ("delete from invoice_number_counters",)),
+    (
+        "invoices.notes_have_no_gap",
+        ("update invoice_number_counters set last_number = last_number + 1",),
+    ),
+    (
+        "invoices.mirrored_totals_add_up",
+        ("update invoices set total = total - 1 where origin = 'stripe'",),
+    ),
+    ("invoices.no_line_is_taken_back_twice", ("update credit_note_lines set net = net * 100000",)),
+    ("invoices.no_line_is_taken_back_twice", ("update credit_note_lines set tax = 100000000",)),
+    (
+        "invoices.proofs_are_as_they_were",
+        ("update invoice_proofs set previous_hash = repeat('0', 64) where place = 2",),
+    ),
+    ("invoices.proofs_are_one_chain", ("update invoice_number_counters set last_hash = 'other'",)),
+    ("invoices.proofs_are_one_chain", ("delete from invoice_proofs where place = 2",)),
+    (
+        "notifications.a_notice_that_waits_has_its_next_attempt",
+        (
+            (
+                "update personal_notices set state = 'pending', settled_at = null,"
+                " next_attempt_at = null"
+            ),
+        ),
+    ),
+    *(
+        (
+            "notifications.a_settled_notice_waits_for_nothing",
+            (f"update {notices} set {name} = {value} where state <> 'pending'",),
+        )
+        for notices in ("notices", "personal_notices")
+        for name, value in (
+            ("settled_at", "null"),
+            ("next_attempt_at", "now()"),
+            ("leased_until", "now()"),
+        )
+    ),
+    (
+        "notifications.a_sent_notice_names_whom",
+        ("update personal_notices set recipient = '' where state = 'sent'",),
+    ),
+    (
+        "notifications.an_endpoint_that_is_off_says_so",
+        (_ENDPOINT, "update webhook_endpoints set disabled_at = now()"),
+    ),
+    *(
+        ("usage.months_are_their_events", (f"update usage_monthly set {name} = {name} + 1",))
+        for name in ("api_calls", "total_tokens", "events", "tokens_in", "tokens_out", "unpriced")
+    ),
+    ("usage.holds_are_open_reservations", ("update usage_counters set held = 0",)),
+    ("usage.holds_are_open_reservations", ("delete from reservations",)),
+)
+"""Other ways to break a check, one for each `or`, each side of a join and each column of theirs."""

@@ -32,7 +32,7 @@ from tests.factories.operators import an_operator
 from tests.factories.people import an_owner
 from tests.factories.subscriptions import ask, subscribed
 from tests.features.credits.test_use import A_CENT, a_prepaid, call, settle
-from tests.features.doctor.faults import FAULTS
+from tests.features.doctor.faults import BRANCHES, FAULTS
 from tests.features.usage.test_invariants import FAULTS as USAGE_FAULTS
 from tests.support import database
 from tests.support.service import Service
@@ -154,12 +154,14 @@ class Undone(Exception):
     """What was broken is whole again."""
 
 
-@pytest.mark.parametrize("name", list(FAULTS))
-async def test_a_check_fires_when_what_it_watches_is_broken(shop: Shop, name: str) -> None:
+@pytest.mark.parametrize(("name", "faults"), [*FAULTS.items(), *BRANCHES])
+async def test_a_check_fires_when_what_it_watches_is_broken(
+    shop: Shop, name: str, faults: tuple[str, ...]
+) -> None:
     check = BY_NAME[name]
     with pytest.raises(Undone):
         async with shop.service.work.begin_platform() as session:
-            for fault in FAULTS[name]:
+            for fault in faults:
                 await session.execute(text(fault))
             assert await rows_of(shop, check) > 0
             raise Undone
