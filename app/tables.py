@@ -9,6 +9,7 @@ from app.discounts import models as discounts
 from app.infra.db.base import metadata
 from app.infra.http import idempotency, rate_limit
 from app.invoices import models as invoices
+from app.invoices import models_notes as credit_notes
 from app.metered import models as metered
 from app.notifications import models as notifications
 from app.organizations import models as organizations
@@ -25,6 +26,7 @@ from app.webhooks import models as webhooks
 __all__ = [
     "PLATFORM_TABLES",
     "budgets",
+    "credit_notes",
     "credits",
     "metadata",
     "metered",

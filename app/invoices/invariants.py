@@ -217,6 +217,17 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         where i.origin = 'stripe' and {_ONLY} and not i.total - i.subtotal + i.discount
             between least(i.tax, 0) and greatest(i.tax, 0)""",
     ),
+    "invoices.mirrored_notes_are_all_there": (
+        "What credit notes took off an invoice at Stripe is the sum of those that we know.",
+        f"""
+        select i.organization_id, i.id, i.stripe_invoice_id, i.credited_before, n.reduced
+        from invoices i
+        cross join lateral (
+            select coalesce(sum(before_payment), 0) as reduced from stripe_credit_notes
+            where organization_id = i.organization_id and invoice_id = i.id and voided_at is null
+        ) as n
+        where i.origin = 'stripe' and {_ONLY} and coalesce(i.credited_before, 0) <> n.reduced""",
+    ),
     "invoices.lines_are_rounded_once": (
         "The amount of a line of ours is its exact amount, rounded half away from zero.",
         f"""

@@ -108,6 +108,7 @@ _SETTLEMENTS = {
     Settlement.REDUCTION: "Less is left to pay on the invoice",
     Settlement.CREDIT: "Added to the prepaid credit",
     Settlement.REFUND: "To be refunded",
+    Settlement.BALANCE: "Added to the balance that pays the next invoices",
 }
 
 
@@ -125,6 +126,7 @@ def credit_note_paper(note: Noted) -> Paper:
             ("For invoice", note.invoice_number),
             ("Kind", _KINDS[note.kind]),
             ("Currency", currency),
+            *((("Void since", date_text(note.voided_at)),) if note.voided_at else ()),
         ),
         headline=_SETTLEMENTS[note.settlement],
         headline_amount=money_text(note.total),
@@ -146,7 +148,7 @@ def credit_note_paper(note: Noted) -> Paper:
                 ),
             ),
         ),
-        notes=(f"Reason: {note.reason}",),
+        notes=(f"Reason: {note.reason}",) if note.reason else (),
         moment=note.issued_at,
     )
 

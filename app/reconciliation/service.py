@@ -240,7 +240,7 @@ class ReconciliationService:
         if different is None:
             return
         owner = OrganizationId(organization_id)
-        stands = await self._invoices.record(owner, invoice)
+        stands = await self._invoices.record(owner, invoice, ticket=ticket)
         subscription = theirs.get(invoice.subscription_id or "")
         if subscription is not None and stands == invoice.status:
             await self._subscriptions.take(owner, News(subscription, ticket, invoice))

@@ -20,6 +20,8 @@ _WORDS: dict[str, str] = {
     EntryKind.ADJUSTMENT.value: "Adjustment",
     EntryKind.VOID.value: "Invoice void",
     EntryKind.CREDIT_NOTE.value: "Credit note",
+    EntryKind.NOTE_VOID.value: "Credit note void",
+    EntryKind.TO_BALANCE.value: "Added to the customer balance",
     EntryKind.TO_CREDIT.value: "Added to prepaid credit",
     EntryKind.REFUND.value: "Refund",
     EntryKind.REFUND_GRANTED.value: "Refund granted",
@@ -115,7 +117,16 @@ def _account_sums(ledger: Ledger) -> tuple[tuple[str, Money, bool], ...]:
         ("Adjusted", ledger.total_of("adjustment")),
         ("Paid", ledger.total_of("payment")),
         ("Paid from prepaid credit", ledger.total_of("prepaid_credit")),
-        ("Credited", ledger.total_of("credit_note", "to_prepaid_credit", "refund_granted")),
+        (
+            "Credited",
+            ledger.total_of(
+                "credit_note",
+                "credit_note_void",
+                "to_prepaid_credit",
+                "to_customer_balance",
+                "refund_granted",
+            ),
+        ),
         ("Refunded", ledger.total_of("refund")),
         ("Disputed", ledger.total_of("dispute", "dispute_won", "prepaid_credit_taken_back")),
     )

@@ -33,7 +33,8 @@ _ACCOUNT = f"""
         i.id as invoice_id, i.total as amount, i.id as tie
     from i
     union all
-    select i.issued, 2, i.currency, 'customer_balance', i.number, i.id, i.amount_due - i.total, i.id
+    select i.issued, 2, i.currency, 'customer_balance', i.number, i.id,
+        i.amount_due + coalesce(i.credited_before, 0) - i.total, i.id
     from i where i.origin = 'stripe'
     union all
     select i.issued, 2, i.currency, 'prepaid_credit', i.number, i.id, i.amount_due - i.total, i.id
@@ -60,6 +61,15 @@ _ACCOUNT = f"""
     select c.issued_at, 6, c.currency, 'to_prepaid_credit', c.number, c.invoice_id, c.total, c.id
     from credit_notes c where c.organization_id = :organization_id and c.settlement = 'credit'
     union all
+    select side.at, side.rank, s.currency, side.kind, s.number, s.invoice_id, side.amount, s.id
+    from stripe_credit_notes s
+    cross join lateral (
+        values (s.issued_at, 5, 'credit_note', -s.total),
+            (s.issued_at, 6, 'to_customer_balance', s.to_balance),
+            (s.issued_at, 7, 'refund', s.by_hand), (s.voided_at, 8, 'credit_note_void', s.total)
+    ) as side (at, rank, kind, amount)
+    where s.organization_id = :organization_id and side.at is not null
+    union all
     select e.created_at, side.rank, e.currency, side.kind, i.number, i.id, side.sign * e.amount,
         e.id
     from invoice_requests q
@@ -81,10 +91,17 @@ _ACCOUNT = f"""
     left join credit_notes k on k.organization_id = r.organization_id and k.id = r.id
     where r.organization_id = :organization_id and r.status not in {_GONE}
     union all
-    select r.created_at, 6, r.currency, 'refund_granted', n.number, n.id, -r.amount, r.id
+    select r.created_at, 6, r.currency, 'refund_granted', n.number, n.id, noted.amount - r.amount,
+        r.id
     from refunds r
     join charges c on c.organization_id = r.organization_id and c.id = r.charge_id
     {_NAMED}
+    cross join lateral (
+        select coalesce(sum(part.amount), 0) as amount
+        from stripe_credit_notes s
+        cross join lateral jsonb_to_recordset(s.refunds) as part (refund text, amount bigint)
+        where s.organization_id = r.organization_id and part.refund = r.stripe_refund_id
+    ) as noted
     where r.organization_id = :organization_id and r.status not in {_GONE}
         and not exists (
             select from credit_notes k

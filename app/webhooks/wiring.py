@@ -4,6 +4,7 @@ from sqlalchemy import URL
 
 from app.audit.service import AuditLog
 from app.credits.service.top_ups import TopUpDesk
+from app.gateways.stripe.credit_notes import CreditNotesGateway
 from app.gateways.stripe.gateway import StripeGateway
 from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
@@ -41,7 +42,14 @@ def register(services: Services) -> None:
     stripe: StripeGateway = services[StripeGateway]  # type: ignore[type-abstract]
     handlers = handlers_of(
         SubscriptionTopic(stripe, known, mirror, services[CheckoutService]),
-        InvoiceTopic(stripe, known, mirror, services[InvoiceMirror], services[TopUpDesk]),
+        InvoiceTopic(
+            stripe,
+            known,
+            mirror,
+            services[InvoiceMirror],
+            services[TopUpDesk],
+            services[CreditNotesGateway],  # type: ignore[type-abstract]
+        ),
         CustomerTopic(stripe, known, mirror),
         MeterTopic(services[MeterErrors]),
         PaymentTopic(services[PaymentReports], known, services[PaymentMirror]),

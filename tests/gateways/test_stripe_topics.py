@@ -19,6 +19,7 @@ from stripe.events import (
 from app.cli.stripe_setup import EVENTS, THIN_EVENTS
 from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.errors import StripeMissing, StripeRefused, StripeUnavailable
+from app.gateways.stripe.live_credit_notes import LiveCreditNotes
 from app.gateways.stripe.live_metering import LiveMetering
 from app.gateways.stripe.live_payments import LivePayments
 from app.gateways.stripe.live_setup import LiveSetup
@@ -48,6 +49,8 @@ PARAMETERS = {
     "refunds.create": "RefundCreateParams",
     "disputes.retrieve": "DisputeRetrieveParams",
     "disputes.list": "DisputeListParams",
+    "credit_notes.retrieve": "CreditNoteRetrieveParams",
+    "credit_notes.list": "CreditNoteListParams",
     "invoice_payments.list": "InvoicePaymentListParams",
     "payment_intents.retrieve": "PaymentIntentRetrieveParams",
     "prices.retrieve": "PriceRetrieveParams",
@@ -105,8 +108,15 @@ class Talking:
     product_is_missing = False
 
 
-def gateways(connection: Any) -> tuple[LivePayments, LiveMetering, LiveSetup]:
-    return LivePayments(connection), LiveMetering(connection), LiveSetup(connection)
+def gateways(
+    connection: Any,
+) -> tuple[LivePayments, LiveMetering, LiveSetup, LiveCreditNotes]:
+    return (
+        LivePayments(connection),
+        LiveMetering(connection),
+        LiveSetup(connection),
+        LiveCreditNotes(connection),
+    )
 
 
 Call = Callable[[Any], Awaitable[object]]
@@ -152,10 +162,15 @@ SETUP: dict[str, Call] = {
     "destination": lambda g: g.create_destination("https://a.test/", THIN_EVENTS),
     "thin events": lambda g: g.change_destination("ed_1", THIN_EVENTS),
 }
+CREDIT_NOTES: dict[str, Call] = {
+    "credit note": lambda g: g.get_credit_note("cn_1"),
+    "credit notes": lambda g: g.list_credit_notes("in_1"),
+}
 CALLS = [
     *((0, name, call) for name, call in PAYMENTS.items()),
     *((1, name, call) for name, call in METERING.items()),
     *((2, name, call) for name, call in SETUP.items()),
+    *((3, name, call) for name, call in CREDIT_NOTES.items()),
 ]
 
 
@@ -223,7 +238,7 @@ async def test_refusals_and_failures_are_in_our_words(
     async with an_account(clock) as account:
         connection = StripeConnection("sk_test_sandbox", api_base=account.base_url)
         await connection.start()
-        payments, metering, _ = gateways(connection)
+        payments, metering, *_ = gateways(connection)
         with pytest.raises(StripeMissing):
             await payments.get_charge("ch_nobody")
         with pytest.raises(StripeMissing):

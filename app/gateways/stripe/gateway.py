@@ -255,6 +255,10 @@ class StripeInvoice:
     buyer: StripeBuyer = field(default_factory=StripeBuyer)
     discounts: tuple[StripeDiscount, ...] = ()
     """What `discount` is made of."""
+    credited_before: int = 0
+    """What credit notes took off `amount_due`."""
+    credited_after: int = 0
+    """What credit notes gave back of what was paid."""
 
     @property
     def is_paid(self) -> bool:

@@ -138,6 +138,8 @@ def invoice(data: Json) -> StripeInvoice:
         metadata=dict(parent.get("metadata") or {}) | _metadata(data),
         livemode=bool(data.get("livemode")),
         buyer=_buyer(data),
+        credited_before=data.get("pre_payment_credit_notes_amount") or 0,
+        credited_after=data.get("post_payment_credit_notes_amount") or 0,
     )
 
 

@@ -10,11 +10,13 @@ import structlog
 from app.gateways.stripe.collection import CollectionGateway
 from app.gateways.stripe.connection import StripeConnection
 from app.gateways.stripe.coupons import CouponsGateway
+from app.gateways.stripe.credit_notes import CreditNotesGateway
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.history import HistoryGateway
 from app.gateways.stripe.live import LiveStripe
 from app.gateways.stripe.live_collection import LiveCollection
 from app.gateways.stripe.live_coupons import LiveCoupons
+from app.gateways.stripe.live_credit_notes import LiveCreditNotes
 from app.gateways.stripe.live_history import LiveHistory
 from app.gateways.stripe.live_metering import LiveMetering
 from app.gateways.stripe.live_payments import LivePayments
@@ -35,6 +37,7 @@ GATEWAYS: Mapping[type, Callable[[StripeConnection], object]] = {
     HistoryGateway: LiveHistory,
     CollectionGateway: LiveCollection,
     TopUpGateway: LiveTopUps,
+    CreditNotesGateway: LiveCreditNotes,
 }
 """What is asked of Stripe, by topic, and who asks it."""
 

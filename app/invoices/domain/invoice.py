@@ -198,18 +198,22 @@ class Invoice:
     mirrored_discounts: tuple[Named, ...] = ()
     """Of a mirrored one."""
     credit_notes: tuple[Noted, ...] = ()
-    """Ours; issued since, oldest first."""
+    """Issued since, oldest first."""
     refunded: int = 0
     """What has gone back of what was paid, or is on its way, in minor units."""
+    credited_before: int = 0
+    """What credit notes of Stripe's took off `amount_due`, in minor units."""
 
     @property
     def credited(self) -> int:
         """What credit notes took back, in minor units."""
-        return sum(note.total.minor for note in self.credit_notes)
+        return sum(note.total.minor for note in self.credit_notes if note.voided_at is None)
 
     @property
     def reduced(self) -> Money:
         """What credit notes took off it before it was paid."""
+        if self.own is None:
+            return self._reduced_in_due
         return sum(
             (note.total for note in self.credit_notes if note.settlement is Settlement.REDUCTION),
             Money.zero(self.total.currency),
@@ -231,9 +235,7 @@ class Invoice:
     @property
     def _reduced_in_due(self) -> Money:
         """What credit notes took off the amount due itself, instead of what is left of it."""
-        unpaid = self.amount_due - self.amount_paid - self.still_owed
-        more = self.reduced - unpaid
-        return more if self.own is None and more.minor > 0 else Money.zero(self.total.currency)
+        return Money(self.credited_before, self.total.currency)
 
     @property
     def discounts(self) -> tuple[Named, ...]:

@@ -31,6 +31,8 @@ class Settlement(StrEnum):
     """It becomes prepaid credit."""
     REFUND = "refund"
     """It goes back the way it came; at most what came."""
+    BALANCE = "customer_balance"
+    """It goes to the customer's balance at Stripe, which pays for invoices there."""
 
 
 class RefundWay(StrEnum):
@@ -85,9 +87,10 @@ class NoteRefund:
 
 @dataclass(frozen=True, slots=True)
 class NotedLine:
-    """What a credit note takes back of a line, by the line's place on its invoice."""
+    """What a credit note takes back of a line, by the line's place on its invoice; notes of
+    Stripe's may have lines of their own."""
 
-    position: int
+    position: int | None
     description: str
     amount: Money
     """Before the line's discount."""
@@ -97,7 +100,7 @@ class NotedLine:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A credit note as it was issued; of its fields only `refund` changes afterwards."""
+    """A credit note as it was issued; only `refund` and `voided_at` change afterwards."""
 
     id: UUID
     organization_id: OrganizationId
@@ -116,6 +119,10 @@ class Noted:
     """None where nothing is refunded."""
     seller: Party
     customer: Party
+    voided_at: datetime | None = None
+    """Only notes of Stripe's are ever void."""
+    by_hand: Money | None = None
+    """What of a note of Stripe's was given back outside of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,30 +8,38 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
-from app.infra.db.repository import Repository
+from app.infra.db.repository import Repository, encode_cursor
+from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import party_from_json
 from app.invoices.domain import Noted, NotedLine, NoteKind, RefundState, RefundWay, Settlement
 from app.invoices.errors import CreditNoteNotFound
 from app.invoices.models import (
-    CreditNote,
-    CreditNoteLine,
     Invoice,
     InvoiceLine,
 )
+from app.invoices.models_notes import CreditNote, CreditNoteLine
+from app.invoices.repository.stripe_notes import StripeNoteRepository
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.pages import Page, PageRequest
 
 
 class NoteRepository(Repository):
-    """Reads credit notes; of a note only what became of its refund is ever changed."""
+    """Reads credit notes, ours and Stripe's; of ours only what became of a refund is changed."""
+
+    def __init__(self, work: UnitOfWork) -> None:
+        super().__init__(work)
+        self._of_stripe = StripeNoteRepository(work)
 
     async def get(self, organization_id: OrganizationId, note_id: UUID) -> Noted:
         """Raises `CreditNoteNotFound`, also for another organization's."""
         row = await self.session.get(CreditNote, (organization_id, note_id))
-        if row is None:
+        if row is not None:
+            return (await self._whole([row]))[0]
+        found = await self._of_stripe.find(organization_id, note_id)
+        if found is None:
             raise CreditNoteNotFound
-        return (await self._whole([row]))[0]
+        return found
 
     async def claim(self, organization_id: OrganizationId, note_id: UUID) -> CreditNote | None:
         """The note's row, locked until the unit ends."""
@@ -46,9 +54,11 @@ class NoteRepository(Repository):
     async def list_for_organization(
         self, organization_id: OrganizationId, request: PageRequest
     ) -> Page[Noted]:
-        return await self._page(
+        ours = await self._page(
             select(CreditNote).where(CreditNote.organization_id == organization_id), request
         )
+        theirs = await self._of_stripe.list_for_organization(organization_id, request)
+        return _together(ours, theirs, request)
 
     async def list_for_operators(
         self,
@@ -60,8 +70,11 @@ class NoteRepository(Repository):
         if organization_id is not None:
             query = query.where(CreditNote.organization_id == organization_id)
         if refund is not None:
+            # What becomes of refunds at Stripe is seen with the refunds; nobody waits for them.
             query = query.where(CreditNote.refund_state == refund.value)
-        return await self._page(query, request)
+            return await self._page(query, request)
+        theirs = await self._of_stripe.list_for_operators(request, organization_id)
+        return _together(await self._page(query, request), theirs, request)
 
     async def owner_for_operators(self, note_id: UUID) -> OrganizationId:
         """Whose note this is. Raises `CreditNoteNotFound`."""
@@ -98,7 +111,8 @@ class NoteRepository(Repository):
             .order_by(CreditNote.id)
         )
         grouped: dict[UUID, list[Noted]] = defaultdict(list)
-        for note in await self._whole(found.all()):
+        ours = await self._whole(found.all())
+        for note in (*ours, *await self._of_stripe.of_invoices(organization_id, invoice_ids)):
             grouped[note.invoice_id].append(note)
         return grouped
 
@@ -137,6 +151,14 @@ class NoteRepository(Repository):
         for line, position, description in found:
             lines[line.credit_note_id].append((line, position, description))
         return [_noted(row, invoices[row.invoice_id], lines[row.id]) for row in rows]
+
+
+def _together(ours: Page[Noted], theirs: Page[Noted], request: PageRequest) -> Page[Noted]:
+    """One page of both, newest first."""
+    found = sorted([*ours.items, *theirs.items], key=lambda note: note.id, reverse=True)
+    items = found[: request.limit]
+    more = len(found) > len(items) or ours.has_more or theirs.has_more
+    return Page(items, encode_cursor(items[-1].id) if more else None)
 
 
 def _noted(

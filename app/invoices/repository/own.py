@@ -15,13 +15,12 @@ from app.invoices.domain import InvoiceOrigin, InvoiceStatus
 from app.invoices.errors import InvoiceIsStripes, InvoiceNotFound
 from app.invoices.models import (
     BilledWindow,
-    CreditNote,
-    CreditNoteLine,
     Invoice,
     InvoiceLine,
     InvoicePayment,
     OwnInvoice,
 )
+from app.invoices.models_notes import CreditNote, CreditNoteLine
 from app.invoices.repository.sent_back import DIRECTLY
 from app.kernel.ids import OrganizationId
 

@@ -67,9 +67,13 @@ class Aftermath:
 
 def _by_hand(notes: Sequence[Noted]) -> int:
     return sum(
-        note.total.minor
+        (note.by_hand or note.total).minor
         for note in notes
-        if note.refund is not None
-        and note.refund.way is RefundWay.TRANSFER
-        and note.refund.state.has_left
+        if note.by_hand
+        or (
+            note.by_hand is None
+            and note.refund is not None
+            and note.refund.way is RefundWay.TRANSFER
+            and note.refund.state.has_left
+        )
     )

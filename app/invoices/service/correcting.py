@@ -19,7 +19,8 @@ from app.invoices.domain import (
 )
 from app.invoices.errors import CreditTooLarge, InvoiceNotIssued, NothingToCredit
 from app.invoices.events import RefundPromised
-from app.invoices.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
+from app.invoices.models import Invoice, InvoiceLine
+from app.invoices.models_notes import CreditNote, CreditNoteLine
 from app.invoices.numbering import OURS, InvoiceNumbers
 from app.invoices.repository.notes import NoteRepository
 from app.invoices.repository.own import OwnInvoiceRepository

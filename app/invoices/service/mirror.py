@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import structlog
 
 from app.credits.service.top_ups import TopUpDesk
 from app.gateways.stripe.collection import BILLING_INVOICE
+from app.gateways.stripe.credit_notes import StripeCreditNote
 from app.gateways.stripe.gateway import StripeInvoice, StripeInvoiceLine
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party, party_to_json
@@ -17,6 +19,7 @@ from app.invoices.domain import DiscountBook, InvoiceOrigin, InvoiceStatus, Prog
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.models import Invoice, InvoiceLine
 from app.invoices.repository.invoices import InvoiceRepository
+from app.invoices.repository.stripe_notes import StripeNoteRepository
 from app.invoices.service.collecting import InvoiceCollecting
 from app.kernel.clock import Clock
 from app.kernel.ids import MalformedId, OrganizationId, decode_id, id_at, new_id
@@ -45,6 +48,7 @@ class InvoiceMirror:
         self._collecting = collecting
         self._top_ups = top_ups
         self._discounts = discounts
+        self._notes = StripeNoteRepository(work)
         self._work = work
         self._invoices = invoices
         self._organizations = organizations
@@ -58,13 +62,17 @@ class InvoiceMirror:
         *,
         failed_at: datetime | None = None,
         asks_action: bool = False,
+        ticket: int | None = None,
+        notes: Sequence[StripeCreditNote] = (),
     ) -> InvoiceStatus | None:
         """Take *invoice* as it stands, unless we know it further along; the status known then.
 
         Joins the caller's unit. Repeating changes nothing; that it was issued or paid is
         announced once. Who sold and who bought is fixed when it leaves the draft, so that a later
         change of name does not rewrite an issued document. One that collects an invoice of ours,
-        or a top-up, is told to that and makes no document. A preview, which has no id, and a
+        or a top-up, is told to that and makes no document. Of two looks that found it equally far
+        the one with the later *ticket* counts: a credit note, or its end, changes only amounts.
+        *notes* are its credit notes, as far as they were asked for. A preview, which has no id, and a
         state that Stripe invented since are left out, and nothing is known of them.
         """
         if invoice.id is None or invoice.status not in set(InvoiceStatus):
@@ -79,7 +87,11 @@ class InvoiceMirror:
         if await self._top_ups.take_collected(organization_id, invoice):
             return None
         async with self._work.begin(organization_id):
-            figures = {**_figures(invoice, status), "recorded_at": self._clock.now()}
+            figures: dict[str, Any] = {
+                **_figures(invoice, status),
+                "recorded_at": self._clock.now(),
+                "applied_ticket": ticket,
+            }
             row = Invoice(
                 organization_id=organization_id,
                 id=id_at(invoice.created_at),
@@ -94,9 +106,12 @@ class InvoiceMirror:
                 parties = {"seller": row.seller, "customer": row.customer}
                 row = await self._invoices.claim_mirrored(organization_id, invoice.id)
                 known = row.progress.status
+                await self._note(organization_id, row, notes)
                 seen = Progress(status, invoice.attempt_count, invoice.amount_paid)
-                if not row.progress.gives_way_to(seen):
+                is_late = seen == row.progress and (ticket or 0) < (row.applied_ticket or 0)
+                if is_late or not row.progress.gives_way_to(seen):
                     return known
+                figures["applied_ticket"] = max(ticket or 0, row.applied_ticket or 0) or None
                 if known is InvoiceStatus.DRAFT:
                     figures |= parties
                 for name, value in figures.items():
@@ -106,8 +121,16 @@ class InvoiceMirror:
                 row.id,
                 [_line(row, n, line) for n, line in enumerate(invoice.lines)],
             )
+            if known is None:
+                await self._note(organization_id, row, notes)
             self._announce(row, known, status)
             return status
+
+    async def _note(
+        self, organization_id: OrganizationId, row: Invoice, notes: Sequence[StripeCreditNote]
+    ) -> None:
+        for note in notes:
+            await self._notes.put(organization_id, _note_values(row, note))
 
     async def note_discount(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
         """Tell whoever keeps discounts what a paid invoice took off. Repeats change nothing."""
@@ -191,6 +214,37 @@ def _figures(invoice: StripeInvoice, status: InvoiceStatus) -> dict[str, Any]:
         "attempt_count": invoice.attempt_count,
         "next_attempt_at": invoice.next_attempt_at,
         "hosted_invoice_url": invoice.hosted_url,
+        "credited_before": invoice.credited_before,
+    }
+
+
+def _note_values(row: Invoice, note: StripeCreditNote) -> dict[str, Any]:
+    return {
+        "id": id_at(note.issued_at),
+        "invoice_id": row.id,
+        "stripe_credit_note_id": note.id,
+        "number": note.number,
+        "reason": note.reason,
+        "memo": note.memo,
+        "currency": note.currency,
+        "total": note.total,
+        "tax": note.tax,
+        "before_payment": note.before_payment,
+        "to_balance": note.after_payment - note.by_hand - sum(amount for _, amount in note.refunds),
+        "by_hand": note.by_hand,
+        "refunds": [{"refund": refund, "amount": amount} for refund, amount in note.refunds],
+        "lines": [
+            {
+                "line": line.invoice_line_id,
+                "description": line.description,
+                "amount": line.amount,
+                "discount": line.discount,
+                "tax": line.tax,
+            }
+            for line in note.lines
+        ],
+        "issued_at": note.issued_at,
+        "voided_at": note.voided_at,
     }
 
 

@@ -11,7 +11,7 @@ from app.invoices.domain import Noted, PromisedRefund, RefundState, RefundWay
 from app.invoices.errors import CreditTooLarge, NoRefundPromised
 from app.invoices.events import PromiseBroken
 from app.invoices.html import Pages
-from app.invoices.models import CreditNote
+from app.invoices.models_notes import CreditNote
 from app.invoices.paper import credit_note_paper
 from app.invoices.pdf import Press
 from app.invoices.repository.collections import CollectionRepository

@@ -120,6 +120,7 @@ def since_issued(invoice: Invoice) -> list[Labelled]:
             "value": money_text(note.total),
         }
         for note in invoice.credit_notes
+        if note.voided_at is None
     ]
     if invoice.refunded:
         refunded = Money(invoice.refunded, invoice.total.currency)

@@ -26,9 +26,10 @@ MOST = 10**15
 
 
 class CreditedLineOut(OutputModel):
-    """What is taken back of a line, by its place on the invoice; `amount` is before discount."""
+    """What is taken back of a line, by its place on the invoice, null for none of its lines;
+    `amount` is before discount."""
 
-    line: int
+    line: int | None
     description: str
     amount: int
     net: int
@@ -67,7 +68,10 @@ class NoteRefundOut(OutputModel):
 
 
 class CreditNoteOut(OutputModel):
-    """A credit note. `settlement` says what became of the amount; `refund` is null for no refund."""
+    """A credit note. `settlement` says what became of the amount; `refund` is null for no refund.
+
+    Of an invoice that Stripe issued it was made there, and may be void: then it counts no more.
+    """
 
     id: CreditNoteIdOnWire  # type: ignore[valid-type]
     organization_id: prefixed_id("org")  # type: ignore[valid-type]
@@ -84,6 +88,7 @@ class CreditNoteOut(OutputModel):
     issued_at: Instant
     lines: list[CreditedLineOut]
     refund: NoteRefundOut | None
+    voided_at: Instant | None
 
     @classmethod
     def from_domain(cls, note: Noted) -> CreditNoteOut:
@@ -103,6 +108,7 @@ class CreditNoteOut(OutputModel):
             issued_at=note.issued_at,
             lines=[CreditedLineOut.from_domain(line) for line in note.lines],
             refund=NoteRefundOut.from_domain(note.refund) if note.refund else None,
+            voided_at=note.voided_at,
         )
 
 

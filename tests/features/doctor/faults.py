@@ -245,6 +245,9 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "invoices.mirrored_totals_add_up": (
         "update invoices set total = total + 1 where origin = 'stripe'",
     ),
+    "invoices.mirrored_notes_are_all_there": (
+        "update invoices set credited_before = 1 where origin = 'stripe'",
+    ),
     "invoices.lines_are_rounded_once": (
         "update invoice_lines set exact_amount = exact_amount + 0.006",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.credits.service.top_ups import TopUpDesk
+from app.gateways.stripe.credit_notes import CreditNotesGateway
 from app.gateways.stripe.errors import StripeMissing
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.top_ups import ChargeRefusal
@@ -33,12 +34,13 @@ INVOICE_EVENTS = (
     "invoice.voided",
     "invoice.marked_uncollectible",
 )
+CREDIT_NOTE_EVENTS = ("credit_note.created", "credit_note.updated", "credit_note.voided")
 ACTION_REQUIRED = "invoice.payment_action_required"
 FAILURES = frozenset({"invoice.payment_failed", ACTION_REQUIRED})
 
 
 class InvoiceTopic:
-    """Asks for the invoice and its subscription, and hands over both."""
+    """Asks for the invoice with its credit notes, and its subscription, and hands them over."""
 
     def __init__(
         self,
@@ -47,7 +49,9 @@ class InvoiceTopic:
         mirror: SubscriptionMirror,
         invoices: InvoiceMirror,
         top_ups: TopUpDesk,
+        notes: CreditNotesGateway,
     ) -> None:
+        self._notes = notes
         self._top_ups = top_ups
         self._stripe = stripe
         self._known = known
@@ -55,14 +59,35 @@ class InvoiceTopic:
         self._invoices = invoices
 
     def table(self) -> Mapping[str, Handler]:
-        return dict.fromkeys(INVOICE_EVENTS, self.invoice_changed)
+        return {
+            **dict.fromkeys(INVOICE_EVENTS, self.invoice_changed),
+            **dict.fromkeys(CREDIT_NOTE_EVENTS, self.credit_note_changed),
+        }
+
+    async def credit_note_changed(self, event: PendingEvent) -> Apply:
+        if event.object_id is None:
+            return settled(NO_OBJECT)
+        try:
+            note = await self._notes.get_credit_note(event.object_id)
+        except StripeMissing:
+            return settled(GONE)
+        return await self._look_at(note.invoice_id, event)
 
     async def invoice_changed(self, event: PendingEvent) -> Apply:
         if event.object_id is None:
             return settled(NO_OBJECT)
+        return await self._look_at(event.object_id, event)
+
+    async def _look_at(self, invoice_id: str, event: PendingEvent) -> Apply:
         ticket = await self._mirror.take_ticket()
         try:
-            invoice = await self._stripe.get_invoice(event.object_id)
+            invoice = await self._stripe.get_invoice(invoice_id)
+            has_notes = (
+                event.kind in CREDIT_NOTE_EVENTS
+                or invoice.credited_before
+                or invoice.credited_after
+            )
+            notes = await self._notes.list_credit_notes(invoice_id) if has_notes else ()
             subscription = (
                 await self._stripe.get_subscription(invoice.subscription_id)
                 if invoice.subscription_id is not None
@@ -80,7 +105,12 @@ class InvoiceTopic:
             failed_at = event.occurred_at if event.kind in FAILURES else None
             asks_action = event.kind == ACTION_REQUIRED
             stands = await self._invoices.record(
-                organization_id, invoice, failed_at=failed_at, asks_action=asks_action
+                organization_id,
+                invoice,
+                failed_at=failed_at,
+                asks_action=asks_action,
+                ticket=ticket,
+                notes=notes,
             )
             if event.kind in FAILURES:
                 await self._top_ups.note_failure(organization_id, invoice, _refusal(event))
