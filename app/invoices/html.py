@@ -48,7 +48,13 @@ class Pages:
         style = Markup(self._style)  # noqa: S704
         return _ENVIRONMENT.get_template(template).render(d=data, style=style, logo=self._logo)
 
-    def invoice(self, document: InvoiceDocument, since: Sequence[Labelled] = ()) -> str:
+    def invoice(
+        self,
+        document: InvoiceDocument,
+        since: Sequence[Labelled] = (),
+        pay_url: str | None = None,
+    ) -> str:
         """The page of an invoice; its figures are those of the PDF. What happened *since* it was
-        issued stands below them, and on no PDF."""
-        return self.render("invoice.html", {**as_shown(document), "since": list(since)})
+        issued stands below them, and where it can be paid; neither is on a PDF."""
+        more = {"since": list(since), "pay_url": pay_url}
+        return self.render("invoice.html", {**as_shown(document), **more})

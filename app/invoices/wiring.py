@@ -42,6 +42,7 @@ from app.invoices.service.exporting import InvoiceExports
 from app.invoices.service.issuing import Dates, InvoiceIssuing
 from app.invoices.service.mirror import InvoiceMirror
 from app.invoices.service.notes import IssuedNotes, NotePromises
+from app.invoices.service.paying import WaysToPay
 from app.invoices.service.previewing import InvoicePreview
 from app.invoices.service.proving import InvoiceProofs
 from app.invoices.service.rating import WindowRating
@@ -184,6 +185,15 @@ def _own(services: Services, work: UnitOfWork, clock: Clock, seller: Party) -> N
             services[SubscriptionService],
             services[CollectionGateway],  # type: ignore[type-abstract]
             clock,
+        ),
+    )
+    services.add(
+        WaysToPay,
+        WaysToPay(
+            work,
+            CollectionRepository(work),
+            services[OrganizationService],
+            services[SubscriptionService],
         ),
     )
     services.add(InvoiceRun, InvoiceRun(work, own, held, coverage, terms, issuing, clock, dates))

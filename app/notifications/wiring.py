@@ -10,6 +10,7 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.infra.http.provide import Services
 from app.infra.security.secret import SigningSecret
 from app.infra.settings import Settings
+from app.invoices.service.paying import WaysToPay
 from app.invoices.service.reading import InvoiceService
 from app.kernel.clock import Clock
 from app.notifications.rendering import Renderer
@@ -58,7 +59,7 @@ def register(services: Services) -> None:
         {
             **people.composers,
             **PaymentLetters(services[SubscriptionService], invoices, clock).composers,
-            **MoneyLetters(invoices, clock).composers,
+            **MoneyLetters(invoices, services[WaysToPay], clock).composers,
             **CreditLetters(services[TopUpDesk]).composers,
             **LimitLetters(services[UsageService], services[AlertService]).composers,
             **HookLetters(endpoints).composers,

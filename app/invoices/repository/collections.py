@@ -33,6 +33,18 @@ class CollectionRepository(Repository):
         )
         return list(found)
 
+    async def asking(
+        self, organization_id: OrganizationId, invoice_id: UUID
+    ) -> InvoiceRequest | None:
+        """The one that asks for money, as it stands."""
+        return await self.session.scalar(
+            select(InvoiceRequest).where(
+                InvoiceRequest.organization_id == organization_id,
+                InvoiceRequest.invoice_id == invoice_id,
+                InvoiceRequest.state.in_(CollectionState.asking()),
+            )
+        )
+
     async def open_or_reuse(
         self, organization_id: OrganizationId, wanted: InvoiceRequest
     ) -> InvoiceRequest:

@@ -12,7 +12,7 @@ from app.invoices.html import Pages
 from app.invoices.pdf import Press
 from app.invoices.repository.invoices import InvoiceRepository
 from app.invoices.service.aftermath import Aftermath
-from app.invoices.service.reading import document_of, since_issued
+from app.invoices.service.reading import document_of, page_of
 from app.invoices.table import render_csv
 from app.kernel.ids import OrganizationId
 from app.kernel.periods import Period
@@ -91,7 +91,7 @@ class InvoiceExports:
         return await self._press.invoice(document_of(invoice))
 
     def html(self, invoice: Invoice) -> bytes:
-        return self._pages.invoice(document_of(invoice), since_issued(invoice)).encode()
+        return page_of(self._pages, invoice).encode()
 
     def csv(self, invoice: Invoice) -> bytes:
         return render_csv(document_of(invoice)).encode()

@@ -105,14 +105,21 @@ class InvoiceService:
 
     async def print_html(self, organization_id: OrganizationId, invoice_id: UUID) -> str:
         invoice = await self.get(organization_id, invoice_id)
-        return self._pages.invoice(document_of(invoice), since_issued(invoice))
+        return page_of(self._pages, invoice)
 
     async def print_csv(self, organization_id: OrganizationId, invoice_id: UUID) -> Printed:
         document = document_of(await self.get(organization_id, invoice_id))
         return Printed(document.number, render_csv(document).encode())
 
 
-def since_issued(invoice: Invoice) -> list[Labelled]:
+def page_of(pages: Pages, invoice: Invoice) -> str:
+    """The invoice's page, with the way to Stripe's while something is owed there."""
+    url = invoice.hosted_invoice_url or ""
+    can_be_paid = invoice.still_owed.minor > 0 and url.startswith(("https://", "http://"))
+    return pages.invoice(document_of(invoice), _since_issued(invoice), url if can_be_paid else None)
+
+
+def _since_issued(invoice: Invoice) -> list[Labelled]:
     """Credit notes and refunds: what an issued invoice does not say itself."""
     shown: list[Labelled] = [
         {

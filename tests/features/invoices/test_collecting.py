@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,6 +18,8 @@ from app.gateways.stripe.errors import StripeUnavailable
 from app.gateways.stripe.gateway import StripeGateway
 from app.invoices.service.collecting import InvoiceCollecting
 from app.invoices.service.mirror import InvoiceMirror
+from app.invoices.service.paying import WaysToPay, WayToPay
+from app.invoices.service.reading import InvoiceService
 from app.kernel.clock import ManualClock
 from app.kernel.ids import decode_id
 from tests.factories.billing import act, generate, spend
@@ -139,6 +142,53 @@ async def test_by_transfer_nothing_is_asked_of_stripe(
     assert (invoice["collection"], invoice["tax"]) == ("transfer", 21)
     await shop.service.drain()
     assert requests(shop) == []
+
+
+async def test_the_notice_says_how_it_is_paid(
+    shop: Shop, operator: httpx.AsyncClient, owner: Owner
+) -> None:
+    ways, invoices = shop.service.services[WaysToPay], shop.service.services[InvoiceService]
+    by_transfer, without_card = await subscribed(shop), await subscribed(shop)
+    agreed = await operator.put(
+        f"/api/v1/admin/organizations/{by_transfer.id}/billing-agreement",
+        json={"collection": "transfer"},
+    )
+    assert agreed.status_code == 200, agreed.text
+    [card] = (await without_card.client.get("/api/v1/billing/payment-methods")).json()["data"]
+    gone = await shop.account.http.post(
+        f"/v1/payment_methods/{card['id']}/detach",
+        headers={"Authorization": "Bearer sk_test_sandbox"},
+    )
+    assert gone.status_code == 200, gone.text
+    await shop.deliver()
+    for who, way, said in (
+        (owner, WayToPay.CHARGE, "we will charge the card or account that you have saved."),
+        (by_transfer, WayToPay.TRANSFER, "by bank transfer, and name INV-2026-"),
+        (without_card, WayToPay.PAGE, "Please pay it by 2026-12-"),
+    ):
+        if who is not owner:
+            await spend(who, "one", shop.clock.now(), 300)
+        invoice = await issued(operator, who)
+        known = decode_id("inv", invoice["id"])
+
+        async def asked(who: Owner = who, known: UUID = known) -> WayToPay:
+            found = await invoices.get(who.organization_id, known)
+            return await ways.of(who.organization_id, found)
+
+        # Before anything was asked of Stripe, and after.
+        assert await asked() is way
+        await shop.service.drain()
+        assert await asked() is way
+        [mail] = [one for one in shop.service.mail.to(who.email) if "INV-2026-" in one.subject]
+        assert said in mail.text
+        page = await who.client.get(f"{INVOICES}/{invoice['id']}/html")
+        urls = [one["hosted_invoice_url"] for one in requests(shop)]
+        shown_there = [url for url in urls if f'<a href="{url}"' in page.text]
+        assert len(shown_there) == (way is not WayToPay.TRANSFER)
+        assert any(one in mail.text for one in (f"{INVOICES}/{invoice['id']}/html", *shown_there))
+        await act(operator, invoice, "mark-paid")
+        paid = await who.client.get(f"{INVOICES}/{invoice['id']}/html")
+        assert "<a href" not in paid.text
 
 
 async def test_a_fee_that_stripe_bills_is_not_billed_again(

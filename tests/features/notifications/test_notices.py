@@ -337,7 +337,7 @@ async def test_a_quota_is_told_at_eighty_and_at_a_hundred_percent(service: Servi
             await service.drain()
     eighty, hundred = mails(service, owner)
     assert eighty.subject == "Analytical Engines: 80 % of debates used"
-    assert "8 of 10 debates" in eighty.text
+    assert "Of the debates in its plan, Analytical Engines has used 8 of 10." in eighty.text
     assert "Nothing is refused yet." in eighty.text
     assert hundred.subject == "Analytical Engines: 100 % of debates used"
     assert "begins anew on 2026-12-01 00:00 UTC" in hundred.text

@@ -48,7 +48,7 @@ CONTEXT: dict[str, Any] = {
     "invoice_id": "inv_0123456789",
     "number": "A1B2C3-0001",
     "due": None,
-    "is_collected": True,
+    "way": "charge",
     "see_url": "https://pay.example.test/i/acct_1/seen",
     "paid_at": "2026-11-21 09:00 UTC",
     "period": "2026-11-21 to 2026-12-21",
@@ -131,6 +131,26 @@ def test_every_mail_says_the_same_as_text_and_as_page(kind: NoticeKind) -> None:
         assert word in shown
     assert "\n\n\n" not in text
     assert page.tags <= {"html", "head", "meta", "title", "body", "table", "tr", "td", "p", "a"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "link"),
+    [
+        ({"way": "charge"}, "There is nothing to do", CONTEXT["pay_url"]),
+        ({"way": "charge", "pay_url": None}, "There is nothing to do", "/inv_0123456789/html"),
+        ({"way": "page", "due": "2026-12-21"}, "by 2026-12-21 here:", CONTEXT["pay_url"]),
+        ({"way": "page", "pay_url": None}, "that the invoice leads to", "/inv_0123456789/html"),
+        ({"way": "transfer", "due": "2026-12-21", "pay_url": None}, "by bank transfer", "/html"),
+    ],
+)
+def test_an_invoice_says_what_is_to_be_done_about_it(
+    changes: dict[str, Any], said: str, link: str
+) -> None:
+    _, text, page = rendered(NoticeKind.INVOICE_READY, **changes)
+    assert said in text
+    [shown] = [one for one in page.links if one is not None]
+    assert shown.endswith(link)
+    assert f"\n\n{shown}\n" in text
 
 
 LEADS = re.compile(r"(\S+)\s+" + re.escape(BASE) + r"/api/v1/(\S+)")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.invoices.domain import Invoice, InvoiceOrigin
 from app.invoices.errors import InvoiceNotFound
+from app.invoices.service.paying import WaysToPay, WayToPay
 from app.invoices.service.reading import InvoiceService
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id
@@ -28,8 +29,9 @@ _OUTCOMES = {
 class MoneyLetters:
     """What was paid at once has a receipt and no second mail that asks for it."""
 
-    def __init__(self, invoices: InvoiceService, clock: Clock) -> None:
+    def __init__(self, invoices: InvoiceService, ways: WaysToPay, clock: Clock) -> None:
         self._invoices = invoices
+        self._ways = ways
         self._clock = clock
 
     @property
@@ -48,15 +50,15 @@ class MoneyLetters:
         invoice = await self._invoice(told)
         if invoice is None or not invoice.still_owed:
             return None
-        is_collected = invoice.origin is InvoiceOrigin.STRIPE and invoice.due_at is None
-        if is_collected and invoice.attempt_count:
+        if invoice.attempt_count and (invoice.own is not None or invoice.due_at is None):
             return None  # the failed attempt has a notice of its own
+        way = await self._ways.of(invoice.organization_id, invoice)
         return {
             **_shown(invoice),
             "amount": money(invoice.still_owed),
             "due": instant(invoice.due_at) if invoice.due_at else None,
-            "is_collected": is_collected,
-            "pay_url": invoice.hosted_invoice_url,
+            "way": way.value,
+            "pay_url": invoice.hosted_invoice_url if way is not WayToPay.TRANSFER else None,
         }
 
     async def receipt(self, told: Told) -> Mapping[str, object] | None:
