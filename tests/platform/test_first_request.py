@@ -20,7 +20,7 @@ async def test_the_first_request_finds_every_route_resolved(
     """Without the start the first request resolves them: the control."""
     app = create_app(settings_for(database_url))
     resolved: list[Any] = []
-    resolve = fastapi.routing.get_dependant
+    resolve = vars(fastapi.routing)["get_dependant"]
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
     async with app.router.lifespan_context(app), client:
         if not has_started:

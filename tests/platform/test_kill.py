@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 import httpx
-import pytest
 from sqlalchemy import URL, make_url
 
 from app.infra.db.engine import asyncpg_arguments

@@ -20,6 +20,7 @@ from tests.conftest import START
 from tests.factories.billing import act, generate, spend
 from tests.factories.operators import an_operator
 from tests.factories.people import an_owner
+from tests.support.locks import waiting
 from tests.support.service import Service, running
 from tests.support.staying import staying_signed_in
 
@@ -36,24 +37,6 @@ async def service(fresh_url: URL, clock: ManualClock) -> AsyncIterator[Service]:
 @pytest.fixture
 async def operator(service: Service) -> httpx.AsyncClient:
     return await staying_signed_in(service, await an_operator(service))
-
-
-async def waiting(service: Service, at_least: int, task: asyncio.Task[Any]) -> None:
-    """Until so many wait for a lock in this database, or *task* is done without."""
-    for _ in range(200):
-        async with service.work.begin_platform() as session:
-            # Within one transaction it would say the same again.
-            await session.execute(text("select pg_stat_clear_snapshot()"))
-            found = await session.scalar(
-                text(
-                    "select count(*) from pg_stat_activity"
-                    " where datname = current_database() and wait_event_type = 'Lock'"
-                )
-            )
-        if task.done() or int(found or 0) >= at_least:
-            return
-        await asyncio.sleep(0.05)
-    raise TimeoutError
 
 
 @pytest.mark.parametrize(("action", "body"), [("void", {}), ("credit-notes", NOTE)])

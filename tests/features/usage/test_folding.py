@@ -22,6 +22,7 @@ from app.usage.service.costs import CostReports
 from app.usage.service.folding import Folding
 from app.usage.service.usage import UsageService
 from tests.factories.people import Owner, an_owner
+from tests.support.locks import waiting
 from tests.support.recount import broken
 from tests.support.service import Service
 
@@ -157,7 +158,9 @@ async def test_late_voids_prices_and_backfills_move_what_is_folded(service: Serv
     assert await everything(service, owner) == before
 
 
-async def a_void_under_way(service: Service, owner: Owner, go: asyncio.Event) -> None:
+async def a_void_under_way(
+    service: Service, owner: Owner, under_way: asyncio.Event, go: asyncio.Event
+) -> None:
     """What a void does to the hours, in a transaction that ends when it is told."""
     async with service.work.begin(owner.organization_id) as session:
         await session.execute(
@@ -185,6 +188,7 @@ async def a_void_under_way(service: Service, owner: Owner, go: asyncio.Event) ->
                 ),
                 {"id": owner.organization_id, "key": sign},
             )
+        under_way.set()
         await go.wait()
 
 
@@ -212,11 +216,11 @@ async def test_a_void_beside_a_fold_is_not_lost(
             ),
         )
     owner = await an_old_customer(service)
-    go = asyncio.Event()
-    void = asyncio.create_task(a_void_under_way(service, owner, go))
-    await asyncio.sleep(0.3)
+    under_way, go = asyncio.Event(), asyncio.Event()
+    void = asyncio.create_task(a_void_under_way(service, owner, under_way, go))
+    await under_way.wait()
     fold = asyncio.create_task(service.services[Folding].fold_all())
-    await asyncio.sleep(0.5)
+    await waiting(service, 1, fold)
     assert not fold.done()
     go.set()
     await asyncio.gather(void, fold)
