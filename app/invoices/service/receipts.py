@@ -91,15 +91,11 @@ def _own_parts(invoice: Invoice, payments: Sequence[InvoicePayment]) -> list[_Pa
             _Part(_METHODS[one.method], one.reference, one.received_at, one.amount, is_payment=True)
             for one in payments
         ),
-        *_notes(invoice),
-    ]
-
-
-def _notes(invoice: Invoice) -> list[_Part]:
-    return [
-        _Part("Credit note", note.number, note.issued_at, note.total.minor)
-        for note in invoice.credit_notes
-        if note.settlement is Settlement.REDUCTION
+        *(
+            _Part("Credit note", note.number, note.issued_at, note.total.minor)
+            for note in invoice.credit_notes
+            if note.settlement is Settlement.REDUCTION
+        ),
     ]
 
 
@@ -117,7 +113,9 @@ def _parts_at_stripe(invoice: Invoice, known: Sequence[PaymentMade]) -> list[_Pa
     elif paid:
         reference = invoice.stripe_invoice_id
         parts.append(_Part(_METHODS["stripe"], reference, invoice.paid_at, paid, is_payment=True))
-    parts += _notes(invoice)
+    if reduced := invoice.reduced.minor:
+        # Of one note a part may have come before the payment, and another after it.
+        parts.append(_Part("Credit notes", None, None, reduced))
     if adjusted := invoice.adjusted.minor:
         parts.append(_Part("Adjustment", None, invoice.paid_at, adjusted))
     return parts

@@ -138,6 +138,23 @@ async def test_an_invoice_of_ours_says_what_took_how_much_off(
     }
 
 
+async def test_an_invoice_of_stripes_says_what_credit_notes_took_off(
+    service: Service, owner: Owner
+) -> None:
+    told = a_stripe_invoice(credited_before=2000, amount_due=27900, amount_paid=27900)
+    async with service.work.begin(owner.organization_id):
+        await service.services[InvoiceMirror].record(owner.organization_id, told)
+    (invoice,) = (await owner.client.get(INVOICES)).json()["data"]
+    path = f"{INVOICES}/{invoice['id']}"
+    said = "Settled: USD 20.00 by credit notes, USD 279.00 by payment"
+    receipt = pdf_text((await owner.client.get(f"{path}/receipt")).content)
+    for text in (TextOf((await owner.client.get(f"{path}/html")).text).text, receipt):
+        assert said in text
+    assert "Settled USD 299.00" in receipt
+    sums = added_up((await owner.client.get(f"{path}/csv")).text)
+    assert (sums["credit_notes"], sums["amount_due"]) == ("-20.00", "0.00")
+
+
 async def test_an_invoice_of_stripes_says_what_the_balance_paid(
     service: Service, owner: Owner
 ) -> None:
