@@ -22,6 +22,7 @@ from tests.factories.subscriptions import call, subscribed
 from tests.support.service import Service
 from tests.support.stripe_account import Shop, a_shop
 from tests.support.stripe_events import PATH
+from tests.support.sums import added_up
 
 KEY = {"Authorization": "Bearer sk_test_sandbox"}
 YEAR = "from=2026-01-01&to=2028-01-01"
@@ -53,6 +54,11 @@ async def hear(shop: Shop, *, twice: bool = False) -> None:
 async def invoice_of(owner: Owner) -> dict[str, Any]:
     listed = (await call(owner, "GET", "invoices")).json()["data"]
     return dict((await call(owner, "GET", f"invoices/{listed[0]['id']}")).json())
+
+
+async def sums_of(owner: Owner, invoice: dict[str, Any]) -> dict[str, str]:
+    """What the invoice's table adds up to."""
+    return added_up((await call(owner, "GET", f"invoices/{invoice['id']}/csv")).text)
 
 
 async def account_of(owner: Owner) -> tuple[list[tuple[str, int]], int]:
@@ -112,6 +118,9 @@ async def test_a_note_takes_off_what_is_asked_for_until_it_is_void(shop: Shop) -
     assert listed == shown == (await call(owner, "GET", f"credit-notes/{shown['id']}")).json()
     page = await call(owner, "GET", f"credit-notes/{shown['id']}/html")
     assert note["number"] in page.text
+    sums = await sums_of(owner, after)
+    assert (sums["credit_notes"], sums["amount_due"]) == ("-9.00", "290.00")
+    assert "customer_balance" not in sums
     lines, closing = await account_of(owner)
     assert (lines[-1], closing) == (("credit_note", -900), owed - 900)
     await all_is_well(shop, owner)
@@ -181,6 +190,7 @@ async def test_what_was_paid_goes_back_each_way(shop: Shop) -> None:
         ]
     )
     assert closing == 0
+    assert "credit_notes" not in await sums_of(owner, after), "it was paid as it was issued"
     await all_is_well(shop, owner)
 
 
