@@ -64,6 +64,8 @@ class HeldInvoice:
     status: str
     amount_due: int
     amount_paid: int
+    credited: int
+    """By credit notes that are not void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ def invoice_difference(
         return DifferenceKind.INVOICE_MISSING, None, theirs.status
     if ours.status != theirs.status:
         return DifferenceKind.INVOICE_STATUS, ours.status, theirs.status
-    held, said = (ours.amount_due, ours.amount_paid), (theirs.amount_due, theirs.amount_paid)
+    held = (ours.amount_due, ours.amount_paid, ours.credited)
+    said = (theirs.amount_due, theirs.amount_paid, theirs.credited)
     return (DifferenceKind.INVOICE_AMOUNTS, held, said) if held != said else None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.infra.db.repository import Repository
 from app.invoices.models import Invoice
+from app.invoices.models_notes import StripeNote
 from app.kernel.pages import Page, PageRequest
 from app.reconciliation.domain import Customer, HeldInvoice, HeldSubscription
 from app.reconciliation.models import Reconciliation
@@ -73,10 +74,23 @@ class HeldRepository(Repository):
         ]
 
     async def list_invoices(self, organization_id: UUID) -> dict[str, HeldInvoice]:
+        credited = (
+            select(func.coalesce(func.sum(StripeNote.total), 0))
+            .where(
+                StripeNote.organization_id == Invoice.organization_id,
+                StripeNote.invoice_id == Invoice.id,
+                StripeNote.voided_at.is_(None),
+            )
+            .scalar_subquery()
+        )
         query = select(
-            Invoice.stripe_invoice_id, Invoice.status, Invoice.amount_due, Invoice.amount_paid
+            Invoice.stripe_invoice_id,
+            Invoice.status,
+            Invoice.amount_due,
+            Invoice.amount_paid,
+            credited,
         ).where(Invoice.organization_id == organization_id, Invoice.stripe_invoice_id.is_not(None))
         return {
-            str(row[0]): HeldInvoice(str(row[0]), row[1], row[2], row[3])
+            str(row[0]): HeldInvoice(str(row[0]), row[1], row[2], row[3], int(row[4]))
             for row in (await self.session.execute(query)).all()
         }

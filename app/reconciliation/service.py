@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
@@ -11,6 +12,7 @@ import structlog
 from prometheus_client import Counter
 
 from app.gateways.stripe.collection import BILLING_INVOICE
+from app.gateways.stripe.credit_notes import CreditNotesGateway, StripeCreditNote
 from app.gateways.stripe.errors import StripeMissing
 from app.gateways.stripe.gateway import StripeGateway, StripeInvoice, StripeSubscription
 from app.gateways.stripe.history import HistoryGateway
@@ -62,6 +64,7 @@ class ReconciliationService:
         held: HeldRepository,
         stripe: StripeGateway,
         history: HistoryGateway,
+        notes: CreditNotesGateway,
         inbox: EventInbox,
         subscriptions: SubscriptionMirror,
         invoices: InvoiceMirror,
@@ -72,6 +75,7 @@ class ReconciliationService:
         self._held = held
         self._stripe = stripe
         self._history = history
+        self._notes = notes
         self._inbox = inbox
         self._subscriptions = subscriptions
         self._invoices = invoices
@@ -174,11 +178,23 @@ class ReconciliationService:
         theirs = {each.id: each for each in found}
         organization_id = OrganizationId(customer.organization_id)
         async with self._work.begin(organization_id):
-            await self._compare_subscriptions(findings, customer, theirs, ticket)
             held = await self._held.list_invoices(organization_id)
+        notes = {
+            invoice.id: await self._notes.list_credit_notes(invoice.id)
+            for invoice in invoices
+            if invoice.id is not None and _credited(held.get(invoice.id)) != invoice.credited
+        }
+        async with self._work.begin(organization_id):
+            await self._compare_subscriptions(findings, customer, theirs, ticket)
             for invoice in invoices:
                 await self._compare_invoice(
-                    findings, organization_id, invoice, held, theirs, ticket
+                    findings,
+                    organization_id,
+                    invoice,
+                    held,
+                    theirs,
+                    ticket,
+                    notes.get(invoice.id or "", ()),
                 )
 
     async def _compare_subscriptions(
@@ -228,6 +244,7 @@ class ReconciliationService:
         held: dict[str, HeldInvoice],
         theirs: dict[str, StripeSubscription],
         ticket: int,
+        notes: Sequence[StripeCreditNote],
     ) -> None:
         findings.invoices += 1
         if invoice.id is None or BILLING_INVOICE in invoice.metadata:
@@ -240,9 +257,13 @@ class ReconciliationService:
         if different is None:
             return
         owner = OrganizationId(organization_id)
-        stands = await self._invoices.record(owner, invoice, ticket=ticket)
+        stands = await self._invoices.record(owner, invoice, ticket=ticket, notes=notes)
         subscription = theirs.get(invoice.subscription_id or "")
         if subscription is not None and stands == invoice.status:
             await self._subscriptions.take(owner, News(subscription, ticket, invoice))
         kind, mine, truth = different
         findings.note(kind, invoice.id, organization_id, ours=mine, theirs=truth)
+
+
+def _credited(held: HeldInvoice | None) -> int:
+    return held.credited if held is not None else 0

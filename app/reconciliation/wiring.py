@@ -1,5 +1,6 @@
 """How reconciliation is built. The inbox stands above it and is registered before."""
 
+from app.gateways.stripe.credit_notes import CreditNotesGateway
 from app.gateways.stripe.gateway import StripeGateway
 from app.gateways.stripe.history import HistoryGateway
 from app.infra.db.unit_of_work import UnitOfWork
@@ -22,6 +23,7 @@ def register(services: Services) -> None:
             HeldRepository(work),
             services[StripeGateway],  # type: ignore[type-abstract]
             services[HistoryGateway],  # type: ignore[type-abstract]
+            services[CreditNotesGateway],  # type: ignore[type-abstract]
             services[EventInbox],  # type: ignore[type-abstract]
             services[SubscriptionMirror],
             services[InvoiceMirror],

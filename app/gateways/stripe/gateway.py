@@ -261,6 +261,10 @@ class StripeInvoice:
     """What credit notes gave back of what was paid."""
 
     @property
+    def credited(self) -> int:
+        return self.credited_before + self.credited_after
+
+    @property
     def is_paid(self) -> bool:
         return self.status == "paid"
 

@@ -13,7 +13,7 @@ from app.kernel.clock import ManualClock
 from app.reconciliation.service import ReconciliationService
 from tests.factories.operators import an_operator
 from tests.factories.people import an_owner
-from tests.factories.subscriptions import ask, checkout, subscribed, subscription
+from tests.factories.subscriptions import ask, call, checkout, subscribed, subscription
 from tests.support.stripe_account import Shop, a_shop
 
 
@@ -81,6 +81,22 @@ async def test_every_kind_of_lost_change_is_repaired(shop: Shop) -> None:
         await session.execute(text("update invoices set status = 'open' where status = 'paid'"))
         await session.execute(text("update subscriptions set status = 'past_due'"))
     assert await looked(shop) == {"invoice_status": 2, "subscription_status": 1}
+    assert await looked(shop) == {}
+
+
+async def test_credit_notes_nobody_told_of_are_found(shop: Shop) -> None:
+    owner = await subscribed(shop, "professional")
+    (invoice,) = (await call(owner, "GET", "invoices")).json()["data"]
+    made = await shop.account.http.post(
+        "/v1/credit_notes",
+        data={"invoice": invoice["stripe_invoice_id"], "amount": 500, "out_of_band_amount": 500},
+        headers={"Authorization": "Bearer sk_test_sandbox"},
+    )
+    assert made.status_code == 200, made.text
+    await lose(shop)
+    assert await looked(shop) == {"invoice_amounts": 1}
+    (after,) = (await call(owner, "GET", "invoices")).json()["data"]
+    assert [note["number"] for note in after["credit_notes"]] == [made.json()["number"]]
     assert await looked(shop) == {}
 
 

@@ -82,11 +82,7 @@ class InvoiceTopic:
         ticket = await self._mirror.take_ticket()
         try:
             invoice = await self._stripe.get_invoice(invoice_id)
-            has_notes = (
-                event.kind in CREDIT_NOTE_EVENTS
-                or invoice.credited_before
-                or invoice.credited_after
-            )
+            has_notes = event.kind in CREDIT_NOTE_EVENTS or invoice.credited
             notes = await self._notes.list_credit_notes(invoice_id) if has_notes else ()
             subscription = (
                 await self._stripe.get_subscription(invoice.subscription_id)
