@@ -38,7 +38,7 @@ worker: $(READY) ## Run background jobs in a process of their own
 	@exec $(BIN)/python -m app.cli worker $(ARGS)
 
 test: $(READY) ## Run the whole test suite on an embedded Postgres
-	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 slow: $(READY) ## Run the longer forms of tests: every order of Stripe's news up to seven events, every kill
 	@EVERYTHING=1 exec $(BIN)/python -m pytest -n 2 tests/convergence $$(grep -rl 'tests.support.long import' tests --include='test_*.py' | grep -v ^tests/convergence/) $(ARGS)

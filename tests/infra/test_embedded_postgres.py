@@ -18,6 +18,7 @@ from app.infra.postgres import binaries
 from app.infra.postgres.account import ServerAccount
 from app.infra.postgres.binaries import NoUsablePostgres, find_binaries
 from app.infra.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresFailed
+from tests.support.long import LONG
 
 ROOT = Path(__file__).parents[2]
 is_root = os.geteuid() == 0
@@ -109,6 +110,7 @@ async def test_destroying_waits_for_the_last_user_and_leaves_nothing(
     assert not (home / "pg").exists()
 
 
+@LONG
 async def test_a_start_that_waited_for_a_destruction_begins_anew(make: Make) -> None:
     """Test processes that share a server come and go; the last to leave deletes it."""
     servers = [make() for _ in range(3)]
@@ -212,6 +214,7 @@ async def test_durable_is_the_default(home: Path) -> None:
         server.stop()
 
 
+@LONG
 async def test_a_long_path_with_odd_characters_works(make: Make) -> None:
     server = make("a long, 'quoted' and spaced path " + "x" * 80)
     server.start()

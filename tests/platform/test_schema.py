@@ -25,6 +25,9 @@ from tests.support.openapi import operations
 from tests.support.process import Process
 from tests.support.service import settings_for
 
+# One worker runs them all, so that what they share is started once.
+pytestmark = pytest.mark.xdist_group("schema")
+
 EXAMPLES = 12 if EVERYTHING else 3
 
 

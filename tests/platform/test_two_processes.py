@@ -17,6 +17,8 @@ from app.kernel.clock import SystemClock
 from tests.support.process import Process
 from tests.support.sign_up import sign_up
 
+pytestmark = pytest.mark.xdist_group("two processes")
+
 
 @pytest.fixture(scope="module")
 def pair(database_url: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Process]]:

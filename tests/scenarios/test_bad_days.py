@@ -14,6 +14,7 @@ from app.subscriptions.models import CheckoutAttempt, CustomerRegistration
 from app.webhooks.service.inbox import StripeInbox
 from tests.factories.people import an_owner
 from tests.factories.subscriptions import URLS, call, subscription
+from tests.support.long import LONG
 from tests.support.stripe_account import Shop
 
 TROUBLES: dict[str, Sequence[dict[str, Any]]] = {
@@ -37,7 +38,13 @@ TROUBLES: dict[str, Sequence[dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(name, marks=() if name in {"down", "answers lost", "everything"} else LONG)
+        for name in TROUBLES
+    ],
+)
 async def test_whatever_stripe_does_there_is_one_customer_one_page_and_one_subscription(
     shop: Shop, trouble: str
 ) -> None:

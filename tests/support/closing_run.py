@@ -1,7 +1,8 @@
-"""One run that closes windows, as a process that a test can kill.
+"""Runs that close windows, in a process that a test can kill.
 
-`python -m tests.support.closing_run INSTANT` with DATABASE_URL set: says `ready`, waits for a line,
-then says the id of each organization it is through with, and `done`.
+`python -m tests.support.closing_run INSTANT RUNS` with DATABASE_URL set: says `ready`, waits for a line,
+then says the id of each organization a run is through with, and `done` when all of them are.
+The runs share nothing, as if each had a process of its own.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ async def main() -> None:
     configure_logging("error", json=False)
     url = make_url(os.environ["DATABASE_URL"])
     clock = ManualClock(datetime.fromisoformat(sys.argv[1]))
-    services = build_services(settings_for(url), clock=clock)
+    each = [build_services(settings_for(url), clock=clock) for _ in range(int(sys.argv[2]))]
     try:
         say("ready")
         sys.stdin.readline()
-        await services[InvoiceRun].close(tell=say, anywhere=True)
+        await asyncio.gather(
+            *(services[InvoiceRun].close(tell=say, anywhere=True) for services in each)
+        )
         say("done")
     finally:
-        await services[AsyncEngine].dispose()
+        for services in each:
+            await services[AsyncEngine].dispose()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ SETTINGS = "credits/auto-top-up"
 TERMS = {"enabled": True, "threshold": 1000, "amount": 5000, "monthly_cap": 10000}
 
 
+pytestmark = pytest.mark.xdist_group("topping up")
+
+
 @pytest.fixture(scope="module")
 async def everybody(postgres: URL, database_url: URL) -> AsyncIterator[Shop]:
     """One shop for all tests; each has an organization of its own."""

@@ -39,6 +39,9 @@ from tests.support.service import Service
 from tests.support.staying import staying_signed_in
 from tests.support.stripe_account import Shop, a_shop
 
+# One worker runs them all, so that what they share is started once.
+pytestmark = pytest.mark.xdist_group("doctor")
+
 ROOT = Path(__file__).resolve().parents[3]
 DOCTOR = "/api/v1/admin/doctor"
 BY_NAME = {check.name: check for check in CHECKS}

@@ -24,8 +24,12 @@ from tests.support.long import LONG
 from tests.support.process import ROOT
 from tests.support.service import running
 
-# Each starts up to four interpreters.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+# Each starts interpreters, and all use copies of one month.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("run kill"),
+]
 
 ORGANIZATIONS = 40
 AT = "2026-12-02T10:00:00+00:00"
@@ -43,9 +47,9 @@ class Issued:
 class Runner:
     """A process that runs; it waits until it is told to go."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, runs: int = 1) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.closing_run", AT],
+            [sys.executable, "-m", "tests.support.closing_run", AT, str(runs)],
             cwd=ROOT,
             env={**os.environ, "DATABASE_URL": url.render_as_string(hide_password=False)},
             stdin=subprocess.PIPE,
@@ -139,8 +143,8 @@ async def test_a_run_that_is_killed_is_taken_up_by_the_next(month: URL, killed_a
         assert await issued(url) == Issued(ORGANIZATIONS, EXPECTED_TOTAL, NUMBERS)
 
 
-async def at_once(url: URL, count: int) -> None:
-    runners = [Runner(url) for _ in range(count)]
+async def at_once(url: URL, processes: int, runs: int) -> None:
+    runners = [Runner(url, runs) for _ in range(processes)]
     for runner in runners:
         runner.go()
     for runner in runners:
@@ -149,7 +153,7 @@ async def at_once(url: URL, count: int) -> None:
 
 async def test_four_runners_at_once_make_one_invoice_each(month: URL) -> None:
     async with a_copy(month) as url:
-        await at_once(url, 4)
+        await at_once(url, 2, runs=2)
         assert await issued(url) == Issued(ORGANIZATIONS, EXPECTED_TOTAL, NUMBERS)
 
 
@@ -158,5 +162,5 @@ async def test_without_the_index_they_make_more(month: URL) -> None:
     """The control: it is the constraint that the one above rests on. Two are enough to show it."""
     async with a_copy(month) as url:
         await ask(url, "drop index uq_invoices_window")
-        await at_once(url, 2)
+        await at_once(url, 2, runs=1)
         assert (await issued(url)).invoices > ORGANIZATIONS
