@@ -125,6 +125,10 @@ class _Runner:
         return self._process.stdout.readline().strip()
 
 
+_WAITS_FOR_A_WORKER = {"jobs.none_is_overdue"}
+"""Nobody runs jobs here, and a month that takes long leaves them overdue."""
+
+
 async def _examined(month: _Month) -> Report:
     """What the doctor says of all of it, with as much time as it takes."""
     services = build_services(Settings.model_validate(month.environment), clock=ManualClock(AFTER))
@@ -153,7 +157,11 @@ async def _check(month: _Month, count: int) -> dict[str, float]:
     if found["others"] or metered != count:
         raise Failed(f"{found['others']} are not open, {metered} of {count} have a line for usage")
     report = await _examined(month)
-    ill = [one for one in report.findings if one.state is not CheckState.OK]
+    ill = [
+        one
+        for one in report.findings
+        if one.state is not CheckState.OK and one.check.name not in _WAITS_FOR_A_WORKER
+    ]
     if ill:
         raise Failed("; ".join(f"{one.check.name}: {one.violations}" for one in ill))
     slowest = max(report.findings, key=lambda one: one.seconds)
