@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -37,7 +37,7 @@ class RoiIn(InputModel):
         default=None,
         description="Without: your plan's fee for the months from `since` to `until`. A window of"
         " the plan is exactly one month, or a year's fee where it is a year; of a month that is not"
-        " whole it is the part by the second.",
+        " whole it is the part by the second. A plan that an operator gave has no fee here: say it.",
     )
     people_per_decision: Annotated[Decimal, Field(gt=0, le=1000, decimal_places=6)] = Decimal(3)
     hours_per_decision: Hours = Decimal(2)
@@ -126,4 +126,6 @@ def _or_none(value: Decimal | None) -> Decimal | None:
 
 def short(value: Decimal) -> Decimal:
     """To six decimal places: an estimate does not need more."""
-    return value.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)
+    # What every input may be at most comes to more digits than the usual context has.
+    with localcontext(prec=80):
+        return value.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)

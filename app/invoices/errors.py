@@ -62,8 +62,8 @@ class InvoiceNotPaid(Conflict):
 
 
 class InvoiceIsStripes(Conflict):
-    """Stripe issued that invoice, and it is voided, marked as paid or credited there. To give money
-    back of it, send its invoice_id to POST /api/v1/admin/refunds."""
+    """Stripe issued that invoice, and it is finalized, voided, marked as paid or credited there. To
+    give money back of it, send its invoice_id to POST /api/v1/admin/refunds."""
 
     code = "invoice_is_stripes"
 
@@ -75,8 +75,30 @@ class InvoiceAlreadyPaid(Conflict):
     code = "invoice_already_paid"
 
 
+class PaymentNoted(Conflict):
+    """A transfer of that amount and reference was noted already, received {received_at}. If this is
+    another one, say when it was received, or give it a reference of its own."""
+
+    code = "payment_already_noted"
+    shown = ("received_at",)
+
+
+class PaymentNotYetReceived(Malformed):
+    """The payment is said to be received in the future."""
+
+    code = "payment_in_the_future"
+
+
+class WindowNotBegun(Malformed):
+    """That window begins on {begins}; there is nothing to bill of it yet."""
+
+    code = "window_not_begun"
+    shown = ("begins",)
+
+
 class InvoiceSettled(Conflict):
-    """The invoice is {status}; it cannot be voided any more."""
+    """The invoice is {status} and was paid or credited, at least in part: it cannot be voided any
+    more."""
 
     code = "invoice_settled"
     shown = ("status",)
@@ -97,7 +119,8 @@ class CreditTooLarge(Conflict):
 
 
 class NothingToCredit(Malformed):
-    """Name lines of the invoice, each with an amount of one or more."""
+    """Nothing is left to take back of these lines: name lines of the invoice, each with an amount of
+    one or more."""
 
     code = "nothing_to_credit"
 

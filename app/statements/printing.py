@@ -63,7 +63,8 @@ def paper_of(statement: Statement, seller: Party, customer: Party) -> Paper:
             ("Until", date_text(statement.period.end)),
         ),
         headline="To pay" if all(amount.minor >= 0 for amount in owed) else "Balance",
-        headline_amount=" · ".join(money_text(amount) for amount in owed) or "0",
+        headline_amount=" · ".join(money_text(amount) for amount in owed)
+        or next((money_text(one.account.closing) for one in statement.accounts), "0"),
         listings=tuple(listings),
         notes=("Negative amounts are in your favour.",),
         moment=statement.period.end,

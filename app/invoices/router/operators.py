@@ -107,8 +107,9 @@ async def mark_invoice_paid(
     """Note a bank transfer: all that is owed, or an `amount` of it.
 
     On a paid invoice a repeat (no amount and no reference, or those of a transfer that was noted)
-    is answered as it is; anything else is 409 `invoice_already_paid`. 409 `invoice_is_stripes` for
-    an invoice that Stripe issued.
+    is answered as it is; anything else is 409 `invoice_already_paid`. A part with the amount and
+    the reference of one that was noted is 409 `payment_already_noted`, unless it was received at
+    another time. 409 `invoice_is_stripes` for an invoice that Stripe issued.
     """
     paid = body or PaidIn()
     return shown(

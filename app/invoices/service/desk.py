@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,6 +15,9 @@ from app.invoices.errors import (
     InvoiceNotIssued,
     InvoiceSettled,
     PaymentMismatch,
+    PaymentNoted,
+    PaymentNotYetReceived,
+    WindowNotBegun,
 )
 from app.invoices.models import Invoice, InvoicePayment
 from app.invoices.repository.own import OwnInvoiceRepository
@@ -24,6 +27,9 @@ from app.invoices.service.terms import WindowTerms
 from app.kernel.clock import Clock
 from app.kernel.ids import OrganizationId, encode_id, new_id
 from app.kernel.periods import Period
+
+_AHEAD = timedelta(days=1)
+"""Clocks differ, and a bank's day may have begun."""
 
 OPEN = (InvoiceStatus.OPEN.value, InvoiceStatus.UNCOLLECTIBLE.value)
 """States in which money is still owed."""
@@ -59,11 +65,13 @@ class InvoiceDesk:
     ) -> domain.Invoice:
         """The draft of the window that starts in *month*, with its usage as of now.
 
-        Asking again brings it up to date. Raises `WindowIssued`, `UsageUnpriced`,
-        `OrganizationNotFound`.
+        Asking again brings it up to date. Raises `WindowIssued`, `WindowNotBegun`,
+        `UsageUnpriced`, `OrganizationNotFound`.
         """
         async with self._work.begin(organization_id):
             terms = await self._terms.asked_for(organization_id, month)
+            if terms.period.start > self._clock.now():
+                raise WindowNotBegun(begins=terms.period.start.isoformat())
             invoice_id = await self._issuing.draft(organization_id, terms, tax_rate=tax_rate)
             if invoice_id is None:
                 raise LookupError("a kept draft has an id")
@@ -134,8 +142,9 @@ class InvoiceDesk:
 
         On a paid invoice a repeat is answered as it is: one that names no payment, or the same
         reference, and amount where it gives one, as a transfer that was noted. Raises
-        `InvoiceAlreadyPaid` for any other, `InvoiceNotIssued`, and `PaymentMismatch` for more than
-        is owed.
+        `InvoiceAlreadyPaid` for any other, `InvoiceNotIssued`, `PaymentMismatch` for more than is
+        owed, `PaymentNoted` for a part that was noted with its reference, and
+        `PaymentNotYetReceived`.
         """
         owner = await self._owner(invoice_id)
         async with self._work.begin(owner):
@@ -146,6 +155,10 @@ class InvoiceDesk:
             else:
                 if invoice.status not in OPEN:
                     raise InvoiceNotIssued(status=invoice.status)
+                if amount is not None and reference is not None:
+                    await self._refuse_repeat(owner, invoice_id, amount, reference, received_at)
+                if received_at is not None and received_at > self._clock.now() + _AHEAD:
+                    raise PaymentNotYetReceived
                 paid = invoice.amount_remaining if amount is None else amount
                 if paid > invoice.amount_remaining:
                     raise PaymentMismatch(
@@ -175,6 +188,21 @@ class InvoiceDesk:
             one.method == "transfer" and one.reference == reference and amount in (None, one.amount)
             for one in await self._own.payments(owner, invoice_id)
         )
+
+    async def _refuse_repeat(
+        self,
+        owner: OrganizationId,
+        invoice_id: UUID,
+        amount: int,
+        reference: str,
+        received_at: datetime | None,
+    ) -> None:
+        """Raises `PaymentNoted`. Two parts alike are told apart by when they were received."""
+        for one in await self._own.payments(owner, invoice_id):
+            if (one.method, one.reference, one.amount) == ("transfer", reference, amount) and (
+                received_at in (None, one.received_at)
+            ):
+                raise PaymentNoted(received_at=one.received_at.isoformat())
 
     def take(
         self,

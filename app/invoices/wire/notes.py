@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from app.infra.http.schemas import InputModel, Instant, OutputModel, prefixed_id
 from app.invoices.domain import (
@@ -128,6 +128,13 @@ class CreditNoteIn(InputModel):
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     settlement: Literal["credit", "refund"] = "credit"
     refund_reference: Annotated[str, Field(max_length=200)] | None = None
+
+    @field_validator("lines")
+    @classmethod
+    def _each_line_once(cls, lines: list[CreditedLineIn]) -> list[CreditedLineIn]:
+        if len({one.line for one in lines}) < len(lines):
+            raise ValueError("each line is named once")
+        return lines
 
     def to_domain(self) -> NoteRequest:
         return NoteRequest(

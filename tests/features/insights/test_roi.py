@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -63,6 +64,21 @@ async def test_what_the_caller_says_goes_before(service: Service) -> None:
     assert (found["period"]["saved_usd"], found["period"]["roi_percent"]) == ("381", "320.168067")
     # 48 saved by a debate before the subscription.
     assert found["payback_debates"] == "2.0625"
+
+
+async def test_the_most_of_everything_is_answered(service: Service) -> None:
+    owner = await an_owner(service)
+    found = await ask(
+        owner,
+        debates=10**9,
+        people_per_decision="1000",
+        hours_per_decision="10000",
+        hourly_cost_usd="1000000000",
+        review_hours_per_debate="0",
+        usage_cost_usd="0",
+        subscription_cost_usd="0",
+    )
+    assert Decimal(found["period"]["saved_usd"]) == 10**25
 
 
 @pytest.mark.parametrize(

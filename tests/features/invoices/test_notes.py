@@ -46,6 +46,13 @@ def asking(*lines: tuple[int, int | None], **more: Any) -> dict[str, Any]:
     }
 
 
+async def test_a_line_is_named_once(operator: httpx.AsyncClient, paid: dict[str, Any]) -> None:
+    answer = await operator.post(
+        f"/api/v1/admin/invoices/{paid['id']}/credit-notes", json=asking((0, 1), (0, 2))
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
 async def test_a_note_is_listed_shown_and_stands_beside_its_invoice(
     operator: httpx.AsyncClient, plus: Owner, paid: dict[str, Any]
 ) -> None:

@@ -232,6 +232,14 @@ async def test_transfers_pay_an_invoice_in_parts(
         100_000,
         400_000,
     )
+    same = {"amount": 100_000, "reference": "wire 1"}
+    for when in ({}, {"received_at": START.isoformat()}):
+        again = await operator.post(f"{ADMIN}/{draft['id']}/mark-paid", json={**same, **when})
+        assert (again.status_code, again.json()["code"]) == (409, "payment_already_noted")
+    ahead = await operator.post(
+        f"{ADMIN}/{draft['id']}/mark-paid", json={"received_at": "2027-01-01T00:00:00Z"}
+    )
+    assert (ahead.status_code, ahead.json()["code"]) == (422, "payment_in_the_future")
     much = await operator.post(f"{ADMIN}/{draft['id']}/mark-paid", json={"amount": 400_001})
     assert (much.status_code, much.json()["code"]) == (422, "payment_mismatch")
     paid = await act(operator, draft, "mark-paid", reference="wire 2")
@@ -247,6 +255,16 @@ async def test_transfers_pay_an_invoice_in_parts(
         assert (again.status_code, again.json()["code"]) == (409, "invoice_already_paid")
     refused = await operator.post(f"{ADMIN}/{draft['id']}/void", json={"reason": "no"})
     assert (refused.status_code, refused.json()["code"]) == (409, "invoice_settled")
+
+
+async def test_a_window_that_has_not_begun_is_not_billed(
+    operator: httpx.AsyncClient, plus: Owner
+) -> None:
+    for month in ("2026-12", "2027-05"):
+        refused = await operator.post(
+            f"{ADMIN}/generate", json={"organization_id": plus.id, "period": month}
+        )
+        assert (refused.status_code, refused.json()["code"]) == (422, "window_not_begun")
 
 
 async def test_a_void_invoices_window_is_billed_again(
