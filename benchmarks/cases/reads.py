@@ -15,17 +15,17 @@ from benchmarks.tenants import Tenant
 SUBSCRIPTION = "/api/v1/billing/subscription"
 QUOTA = "/api/v1/billing/quota"
 
-_SUBSCRIBE = """
+SUBSCRIBE = """
 insert into subscriptions (
     organization_id, id, stripe_subscription_id, stripe_customer_id, status, plan, catalog_version,
     price_id, interval, amount, currency, created_at, period_start, period_end, window_start,
-    window_end, cancel_at_period_end, is_duplicate, applied_ticket, synced_at
+    window_end, cancel_at_period_end, is_duplicate, awaits_first_payment, applied_ticket, synced_at
 )
 select
     id, gen_random_uuid(), 'sub_' || id, 'cus_' || id, 'active', 'enterprise',
     coalesce(catalog_version, (select id from catalog_versions limit 1)),
     'price_enterprise', 'month', 99900, 'usd', at, at, at + interval '30 days', at,
-    at + interval '30 days', false, false, 1, at
+    at + interval '30 days', false, false, false, 1, at
 from organizations, (select now() - interval '3 days') as t (at)
 where id = '{}'
 """
@@ -33,7 +33,7 @@ where id = '{}'
 
 async def _subscribed(here: Stage) -> Tenant:
     tenant = await here.tenants.take()
-    await here.database.execute(_SUBSCRIBE.format(tenant.id))
+    await here.database.execute(SUBSCRIBE.format(tenant.id))
     return tenant
 
 
