@@ -90,7 +90,7 @@ class PaymentNotYetReceived(Malformed):
 
 
 class WindowNotBegun(Malformed):
-    """That window begins on {begins}; there is nothing to bill of it yet."""
+    """That window begins on {begins}; its invoice stays a draft until then."""
 
     code = "window_not_begun"
     shown = ("begins",)

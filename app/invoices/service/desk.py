@@ -65,13 +65,11 @@ class InvoiceDesk:
     ) -> domain.Invoice:
         """The draft of the window that starts in *month*, with its usage as of now.
 
-        Asking again brings it up to date. Raises `WindowIssued`, `WindowNotBegun`,
-        `UsageUnpriced`, `OrganizationNotFound`.
+        Asking again brings it up to date. Raises `WindowIssued`, `UsageUnpriced`,
+        `OrganizationNotFound`.
         """
         async with self._work.begin(organization_id):
             terms = await self._terms.asked_for(organization_id, month)
-            if terms.period.start > self._clock.now():
-                raise WindowNotBegun(begins=terms.period.start.isoformat())
             invoice_id = await self._issuing.draft(organization_id, terms, tax_rate=tax_rate)
             if invoice_id is None:
                 raise LookupError("a kept draft has an id")
@@ -84,9 +82,13 @@ class InvoiceDesk:
             return await self._invoices.get(organization_id, invoice_id)
 
     async def finalize(self, invoice_id: UUID) -> domain.Invoice:
-        """Issue a draft. An issued one is answered as it is."""
+        """Issue a draft. An issued one is answered as it is. Raises `WindowNotBegun`."""
         owner = await self._owner(invoice_id)
         async with self._work.begin(owner):
+            draft = await self._invoices.get(owner, invoice_id)
+            begins = draft.period.start if draft.period else None
+            if draft.status is InvoiceStatus.DRAFT and begins and begins > self._clock.now():
+                raise WindowNotBegun(begins=begins.isoformat())
             await self._issuing.finalize(owner, invoice_id)
             return await self._invoices.get(owner, invoice_id)
 

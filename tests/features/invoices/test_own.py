@@ -257,13 +257,12 @@ async def test_transfers_pay_an_invoice_in_parts(
     assert (refused.status_code, refused.json()["code"]) == (409, "invoice_settled")
 
 
-async def test_a_window_that_has_not_begun_is_not_billed(
+async def test_a_window_that_has_not_begun_stays_a_draft(
     operator: httpx.AsyncClient, plus: Owner
 ) -> None:
     for month in ("2026-12", "2027-05"):
-        refused = await operator.post(
-            f"{ADMIN}/generate", json={"organization_id": plus.id, "period": month}
-        )
+        draft = await generate(operator, plus, month)
+        refused = await operator.post(f"{ADMIN}/{draft['id']}/finalize")
         assert (refused.status_code, refused.json()["code"]) == (422, "window_not_begun")
 
 
