@@ -18,7 +18,7 @@ from app.invoices.models import (
     InvoiceLine,
 )
 from app.invoices.models_notes import CreditNote, CreditNoteLine
-from app.invoices.repository.stripe_notes import StripeNoteRepository
+from app.invoices.repository.stripe_notes import StripeNoteRepository, invoices_of
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.pages import Page, PageRequest
@@ -125,15 +125,7 @@ class NoteRepository(Repository):
         if not rows:
             return []
         owners = {row.organization_id for row in rows}
-        invoices = {
-            invoice.id: invoice
-            for invoice in await self.session.scalars(
-                select(Invoice).where(
-                    Invoice.organization_id.in_(owners),
-                    Invoice.id.in_({row.invoice_id for row in rows}),
-                )
-            )
-        }
+        invoices = await invoices_of(self.session, rows)
         found = await self.session.execute(
             select(CreditNoteLine, InvoiceLine.position, InvoiceLine.description)
             .join(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.infra.db.repository import Repository
 from app.invoices.document import party_from_json
@@ -21,7 +22,7 @@ from app.invoices.domain import (
     Settlement,
 )
 from app.invoices.models import Invoice, InvoiceLine
-from app.invoices.models_notes import StripeNote
+from app.invoices.models_notes import CreditNote, StripeNote
 from app.kernel.ids import OrganizationId
 from app.kernel.money import Currency, Money
 from app.kernel.pages import Page, PageRequest
@@ -43,6 +44,19 @@ join refunds r on r.organization_id = n.organization_id and r.stripe_refund_id =
 where n.organization_id = any(:owners) and n.id = any(:ids)
 order by r.created_at
 """)
+
+
+async def invoices_of(
+    session: AsyncSession, notes: Sequence[CreditNote] | Sequence[StripeNote]
+) -> dict[UUID, Invoice]:
+    """The invoices that *notes* are of, by id."""
+    found = await session.scalars(
+        select(Invoice).where(
+            Invoice.organization_id.in_({note.organization_id for note in notes}),
+            Invoice.id.in_({note.invoice_id for note in notes}),
+        )
+    )
+    return {invoice.id: invoice for invoice in found}
 
 
 class StripeNoteRepository(Repository):
@@ -104,12 +118,7 @@ class StripeNoteRepository(Repository):
             return []
         owners = {row.organization_id for row in rows}
         of_rows = {row.invoice_id for row in rows}
-        invoices = {
-            invoice.id: invoice
-            for invoice in await self.session.scalars(
-                select(Invoice).where(Invoice.organization_id.in_(owners), Invoice.id.in_(of_rows))
-            )
-        }
+        invoices = await invoices_of(self.session, rows)
         billed = await self.session.execute(
             select(InvoiceLine.invoice_id, InvoiceLine.stripe_line_id, InvoiceLine.position).where(
                 InvoiceLine.organization_id.in_(owners), InvoiceLine.invoice_id.in_(of_rows)

@@ -17,7 +17,6 @@ from app.invoices.errors import (
     PaymentMismatch,
     PaymentNoted,
     PaymentNotYetReceived,
-    WindowNotBegun,
 )
 from app.invoices.models import Invoice, InvoicePayment
 from app.invoices.repository.own import OwnInvoiceRepository
@@ -85,10 +84,6 @@ class InvoiceDesk:
         """Issue a draft. An issued one is answered as it is. Raises `WindowNotBegun`."""
         owner = await self._owner(invoice_id)
         async with self._work.begin(owner):
-            draft = await self._invoices.get(owner, invoice_id)
-            begins = draft.period.start if draft.period else None
-            if draft.status is InvoiceStatus.DRAFT and begins and begins > self._clock.now():
-                raise WindowNotBegun(begins=begins.isoformat())
             await self._issuing.finalize(owner, invoice_id)
             return await self._invoices.get(owner, invoice_id)
 
@@ -152,13 +147,17 @@ class InvoiceDesk:
         async with self._work.begin(owner):
             invoice, _ = await self._own.claim(owner, invoice_id)
             if invoice.status == InvoiceStatus.PAID.value:
-                if not await self._is_noted(owner, invoice_id, amount, reference):
+                names_one = amount is not None or reference is not None
+                if names_one and not await self._transfers(owner, invoice_id, amount, reference):
                     raise InvoiceAlreadyPaid
             else:
                 if invoice.status not in OPEN:
                     raise InvoiceNotIssued(status=invoice.status)
                 if amount is not None and reference is not None:
-                    await self._refuse_repeat(owner, invoice_id, amount, reference, received_at)
+                    for one in await self._transfers(owner, invoice_id, amount, reference):
+                        # Two parts alike are told apart by when they were received.
+                        if received_at in (None, one.received_at):
+                            raise PaymentNoted(received_at=one.received_at.isoformat())
                 if received_at is not None and received_at > self._clock.now() + _AHEAD:
                     raise PaymentNotYetReceived
                 paid = invoice.amount_remaining if amount is None else amount
@@ -177,34 +176,21 @@ class InvoiceDesk:
             await self._own.session.flush()
             return await self._invoices.get(owner, invoice_id)
 
-    async def _is_noted(
+    async def _transfers(
         self,
         owner: OrganizationId,
         invoice_id: UUID,
         amount: int | None,
         reference: str | None,
-    ) -> bool:
-        if amount is None and reference is None:
-            return True
-        return any(
-            one.method == "transfer" and one.reference == reference and amount in (None, one.amount)
+    ) -> list[InvoicePayment]:
+        """Those that were noted with *reference*, and *amount* where it is given."""
+        return [
+            one
             for one in await self._own.payments(owner, invoice_id)
-        )
-
-    async def _refuse_repeat(
-        self,
-        owner: OrganizationId,
-        invoice_id: UUID,
-        amount: int,
-        reference: str,
-        received_at: datetime | None,
-    ) -> None:
-        """Raises `PaymentNoted`. Two parts alike are told apart by when they were received."""
-        for one in await self._own.payments(owner, invoice_id):
-            if (one.method, one.reference, one.amount) == ("transfer", reference, amount) and (
-                received_at in (None, one.received_at)
-            ):
-                raise PaymentNoted(received_at=one.received_at.isoformat())
+            if one.method == "transfer"
+            and one.reference == reference
+            and amount in (None, one.amount)
+        ]
 
     def take(
         self,

@@ -12,7 +12,7 @@ from app.audit.service import AuditLog
 from app.infra.db.unit_of_work import UnitOfWork
 from app.invoices.document import Party, party_to_json
 from app.invoices.domain import ROUNDING, CreditLedger, DiscountBook, InvoiceOrigin, InvoiceStatus
-from app.invoices.errors import WindowIssued
+from app.invoices.errors import WindowIssued, WindowNotBegun
 from app.invoices.events import InvoiceIssued, InvoicePaid
 from app.invoices.models import BilledWindow, Invoice, InvoiceProof, OwnInvoice
 from app.invoices.repository.documents import DocumentRepository
@@ -140,8 +140,8 @@ class InvoiceIssuing:
     async def finalize(self, organization_id: OrganizationId, invoice_id: UUID) -> None:
         """Issue a draft: the usage as of now, discounts and credit used up, the next number taken.
 
-        An issued one is left as it is. Nothing left to pay is paid. Raises `InvoiceNotFound` and
-        what `WindowRating` raises; then the draft stays.
+        An issued one is left as it is. Nothing left to pay is paid. Raises `InvoiceNotFound`,
+        `WindowNotBegun` and what `WindowRating` raises; then the draft stays.
         """
         async with self._work.begin(organization_id):
             # Two windows of one organization would both settle what an earlier one left over.
@@ -149,7 +149,10 @@ class InvoiceIssuing:
             invoice, own = await self._own.claim(organization_id, invoice_id)
             if invoice.status != InvoiceStatus.DRAFT.value:
                 return
-            bill = await self._rating.rate(organization_id, terms_of(invoice, own), proving=True)
+            terms = terms_of(invoice, own)
+            if terms.period.start > self._clock.now():
+                raise WindowNotBegun(begins=terms.period.start.isoformat())
+            bill = await self._rating.rate(organization_id, terms, proving=True)
             composed = await self._composer.compose(organization_id, invoice_id, bill, own.tax_rate)
             await self._invoices.replace_lines(
                 organization_id, invoice.id, lines_of(organization_id, invoice.id, composed)

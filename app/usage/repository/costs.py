@@ -78,7 +78,8 @@ group by 1, 2, 3, 4
 _PROVING = f"""
 with e as (
     select event_type, coalesce(provider, '') as provider, coalesce(model, '') as model,
-        {_FROM_CREDIT}, quantity, tokens_in, cached_tokens, cache_write_tokens, tokens_out, reasoning_tokens, cost_usd,
+        {_FROM_CREDIT}, quantity, tokens_in, cached_tokens, cache_write_tokens, tokens_out,
+        reasoning_tokens, cost_usd,
         (occurred_at at time zone 'UTC')::date as day,
         concat_ws(chr(31), coalesce(price_source, ''), coalesce(price_reference, ''),
             array_to_string(price_ids, ',')) as priced_by,
@@ -99,8 +100,8 @@ with e as (
         array_agg(distinct priced_by) as priced_by
     from e group by event_type, provider, model, from_credit, day
 )
-select event_type, provider, model, from_credit, sum(events)::bigint, sum(unpriced)::bigint, sum(quantity),
-    sum(tokens_in), sum(cached_tokens), sum(cache_write_tokens), sum(tokens_out),
+select event_type, provider, model, from_credit, sum(events)::bigint, sum(unpriced)::bigint,
+    sum(quantity), sum(tokens_in), sum(cached_tokens), sum(cache_write_tokens), sum(tokens_out),
     sum(reasoning_tokens), sum(cost_usd),
     encode(sha256(string_agg(hash, ''::bytea order by day)), 'hex'),
     array_to_json(array_agg(array_to_json(priced_by)))

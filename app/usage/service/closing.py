@@ -56,9 +56,8 @@ class UsageClosing:
 
         With it, in the same snapshot, a digest of the usage of each of *digests_of*, from rollups
         of its whole days. It changes whenever events of the period are added, voided or priced, and
-        when it turns out that calls in it were or were not paid from credit. A
-        change on the days at the ends may lie outside of the period: then nothing in it moved,
-        and rating says so.
+        when it turns out that calls in it were or were not paid from credit. A change on the days
+        at the ends may lie outside of the period: then nothing in it moved, and rating says so.
         """
         async with self._work.begin(organization_id):
             await self._archived.refuse(period.start, period.end)
