@@ -151,9 +151,12 @@ async def at_once(url: URL, processes: int, runs: int) -> None:
         runner.finish()
 
 
-async def test_four_runners_at_once_make_one_invoice_each(month: URL) -> None:
+@pytest.mark.parametrize(("processes", "runs"), [(2, 2), pytest.param(4, 1, marks=LONG)])
+async def test_four_runners_at_once_make_one_invoice_each(
+    month: URL, processes: int, runs: int
+) -> None:
     async with a_copy(month) as url:
-        await at_once(url, 2, runs=2)
+        await at_once(url, processes, runs)
         assert await issued(url) == Issued(ORGANIZATIONS, EXPECTED_TOTAL, NUMBERS)
 
 
