@@ -157,6 +157,17 @@ def unnest(prefix: str, columns: Columns) -> str:
     return f"unnest({arrays}) with ordinality as t ({names(columns)}, n)"
 
 
+def declared(prefix: str, columns: Columns) -> str:
+    """SQL that declares a variable `all_…` for each column of a group, split once.
+
+    An element of such an array costs a fifth of a row that `unnest` makes: a statement that joins
+    25 of them by `unnest` keeps 25 stores of rows.
+    """
+    return "\n    ".join(
+        f"all_{name} {kind}[] := {array(f'{prefix}_{name}', kind)};" for name, kind in columns
+    )
+
+
 def names(columns: Columns) -> str:
     """The columns' names, to be listed in SQL."""
     return ", ".join(name for name, _ in columns)

@@ -10,7 +10,7 @@ the events. Organizations without limits cost one probe of an index a flush, mad
 
 from __future__ import annotations
 
-from app.usage.ddl.columns import EVENTS, SPENDERS, array, unnest
+from app.usage.ddl.columns import EVENTS, SPENDERS, unnest
 
 PERIOD_START = """
 create or replace function usage_period_start(p_period text, p_at timestamptz)
@@ -229,7 +229,6 @@ FLUSH_DECLARES = """
     s_subject text[];
     v_limited boolean;
     v_spent numeric[];
-    v_costs numeric[];
     v_cost numeric;
     v_next int := 1;
     v_first int;
@@ -244,7 +243,6 @@ FLUSH_LIMITED = """
     );"""
 
 FLUSH_LOCKS = f"""
-        v_costs := {array("e_cost_usd", "numeric")};
         with flush as (
             select
                 array_agg(c_organization[t.class] order by t.n) as organizations,
@@ -301,7 +299,7 @@ FLUSH_ASKS = """
                     end if;
                     v_next := v_next + 1;
                 end loop;
-                v_cost := v_costs[r.event];
+                v_cost := all_cost_usd[r.event];
                 if v_fits then
                     for i in v_first .. v_next - 1 loop
                         continue when s_lifted[i];
@@ -346,7 +344,7 @@ FLUSH_POSTS = """
             select array_agg(m.o) as o, array_agg(m.l) as l, array_agg(m.st) as st,
                 array_agg(c.cost) as cost
             from unnest(s_event, s_organization, s_limit, s_start) as m (e, o, l, st)
-            join unnest(v_costs) with ordinality as c (cost, n) on c.n = m.e
+            join unnest(all_cost_usd) with ordinality as c (cost, n) on c.n = m.e
             where c.cost <> 0 and not (m.e = any (v_skip))
         ) as a
         cross join lateral usage_spend_post(p_now, a.o, a.l, a.st, a.cost) as p
