@@ -132,6 +132,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # walks it all and stops every request for some 200 ms.
     gc.collect()
     gc.freeze()
+    # Made for small programs, the usual thresholds start several passes within one large batch.
+    gc.set_threshold(20_000, 20, 50)
     working = asyncio.create_task(worker.run()) if worker else None
     try:
         yield
