@@ -35,6 +35,6 @@ def batch(size: int, connections: int, count: int, name: str = "batch") -> Measu
 
 
 CASES = (
-    Case("batch-100", "batch of 100, 16 connections", batch(100, 16, 50_000)),
-    Case("batch-1000", "batch of 1,000, 8 connections", batch(1_000, 8, 64_000)),
+    Case("batch-100", "batch of 100, 16 connections", batch(100, 16, 100_000)),
+    Case("batch-1000", "batch of 1,000, 8 connections", batch(1_000, 8, 160_000)),
 )
