@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from time import monotonic
 from uuid import UUID
 
-from benchmarks import client, cpu
+from benchmarks import client, cpu, lean_client
 from benchmarks.client import Follow, Load, quantile
 from benchmarks.floors import drive
 from benchmarks.floors.work import Task
@@ -29,6 +31,8 @@ class Bench:
 
     scale: float
     stages: dict[str, Stage]
+    client: Path | None = None
+    """The program that sends where nobody looks at bodies."""
     redis: Redis | None = None
     large_events: int = 0
     acknowledged: int = 0
@@ -61,20 +65,29 @@ class Bench:
         *units* is what a rate counts, where that is not the events sent.
         ."""
         load = Load()
-
-        async def work() -> tuple[float, Sequence[float]]:
-            nonlocal load
-            load = await client.send(
-                server.port,
-                requests,
-                connections=connections,
-                keep_bodies=keep_bodies,
-                follow=follow,
-            )
-            return load.elapsed, load.latencies
-
         counted = units or len(requests) * events_per_request
-        sample = await measured(here, [server.pid], work, units=counted)
+        async with AsyncExitStack() as stack:
+            send: Callable[[], Awaitable[Load]]
+            if self.client is None or keep_bodies or follow:
+                send = partial(
+                    client.send,
+                    server.port,
+                    requests,
+                    connections=connections,
+                    keep_bodies=keep_bodies,
+                    follow=follow,
+                )
+            else:
+                send = await stack.enter_async_context(
+                    lean_client.ready(self.client, server.port, requests, connections=connections)
+                )
+
+            async def work() -> tuple[float, Sequence[float]]:
+                nonlocal load
+                load = await send()
+                return load.elapsed, load.latencies
+
+            sample = await measured(here, [server.pid], work, units=counted)
         if not set(load.statuses) <= expected:
             raise Failed(f"answers {dict(load.statuses)} where {set(expected)} were expected")
         return sample, load

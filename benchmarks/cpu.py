@@ -50,9 +50,9 @@ def seconds(roots: Iterable[int]) -> float:
 
 
 def of_this_process() -> float:
-    """User and system time of the client, without its children."""
+    """User and system time of the client, and of those children of it that have ended."""
     times = os.times()
-    return times.user + times.system
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def of_the_machine() -> float:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from benchmarks import large
 from benchmarks.bench import Bench
+from benchmarks.lean_client import compile_client
 from benchmarks.postgres import postgres
 from benchmarks.redis import redis
 from benchmarks.slow_fsync import compile_library
@@ -49,7 +50,8 @@ async def setting(
                     stage(directory, server, name, workers=workers, with_open=False)
                 )
                 found[name] = await _filled(here, events)
-        yield Bench(scale, found, await stack.enter_async_context(redis(directory)), many)
+        client = compile_client(directory)
+        yield Bench(scale, found, client, await stack.enter_async_context(redis(directory)), many)
 
 
 async def _filled(here: Stage, events: int) -> Stage:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
+
+from benchmarks.compiler import compiled
 
 DELAY_US = 2_000
 
@@ -13,12 +13,4 @@ _SOURCE = Path(__file__).with_name("slow_fsync.c")
 
 def compile_library(directory: Path) -> Path | None:
     """The library, in *directory*; `None` where there is no C compiler or it cannot do it."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        return None
-    library = directory / "slow_fsync.so"
-    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl"]
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        return None
-    library.chmod(0o755)
-    return library
+    return compiled(_SOURCE, directory / "slow_fsync.so", "-shared", "-fPIC", "-ldl")

@@ -37,7 +37,14 @@ class Columns:
 
     def rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
         """The same from rows; none at all leaves every column out."""
-        if rows:
+        if len(rows) == 1:
+            # Most groups of most flushes: one organization, one hour, one month.
+            for (_, kind), value in zip(columns, rows[0], strict=True):
+                text = None if value is None else str(value)
+                self.texts.append(text)
+                if kind == "text" and text is not None:
+                    self.is_torn = self.is_torn or self._separator in text
+        elif rows:
             self.group(columns, *zip(*rows, strict=True))
         else:
             self.texts += [None] * len(columns)
