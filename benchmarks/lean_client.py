@@ -56,8 +56,9 @@ async def ready(
                 raise ConnectionError((await stderr.read()).decode().strip())
             results = array("d", found.read_bytes())
             latencies = results[1::2]
-            statuses = Counter(int(status) for status in results[2::2])
-            return Load(results[0], list(latencies), statuses)
+            statuses = [int(status) for status in results[2::2]]
+            answers = [(number, status, b"") for number, status in enumerate(statuses)]
+            return Load(results[0], list(latencies), Counter(statuses), answers)
 
         try:
             if await stdout.read(1) != b"r":

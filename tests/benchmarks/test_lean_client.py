@@ -36,6 +36,7 @@ async def test_every_answer_is_counted_whatever_pieces_it_comes_in(program: Path
     assert seen == list(range(1, 101))
     assert load.statuses == {200: 75, 503: 25}
     assert load.count == 100
+    assert [number for number, _, _ in load.answers] == list(range(100))
     assert 0 < min(load.latencies) <= max(load.latencies) <= load.elapsed
 
 
