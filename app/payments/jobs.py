@@ -50,7 +50,7 @@ async def take_back_refunded(payload: Payload, services: Services) -> None:
 
 
 async def take_back_disputed(payload: Payload, services: Services) -> None:
-    """Take back the credit that a charge had bought whose dispute was lost."""
+    """Take back, or give back, the credit that a disputed charge had bought."""
     await services[BoughtCredit].follow_dispute(
         OrganizationId(UUID(payload["organization_id"])), UUID(payload["dispute_id"])
     )

@@ -52,6 +52,8 @@ class EntryKind(StrEnum):
     CREDIT_TAKEN = "prepaid_credit_taken_back"
     """Prepaid credit that was bought with a payment lost to a dispute, and is not to be had
     any more: it is not owed."""
+    CREDIT_GIVEN = "prepaid_credit_given_back"
+    """That credit again, when the payment was won back after all."""
     CHARGE = "charge"
     """What a payment was for that belongs to no invoice."""
 

@@ -28,6 +28,7 @@ _WORDS: dict[str, str] = {
     EntryKind.DISPUTE.value: "Payment disputed",
     EntryKind.DISPUTE_WON.value: "Disputed payment returned",
     EntryKind.CREDIT_TAKEN.value: "Prepaid credit taken back",
+    EntryKind.CREDIT_GIVEN.value: "Prepaid credit given back",
     EntryKind.CHARGE.value: "Charge",
 }
 """Of the account; kinds of the ledger of credit are words already."""

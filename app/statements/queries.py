@@ -118,11 +118,14 @@ _ACCOUNT = f"""
     ) as side (at, rank, kind, sign)
     where d.organization_id = :organization_id and side.at is not null
     union all
-    select e.created_at, 8, e.currency, 'prepaid_credit_taken_back', n.number, n.id, e.amount, e.id
+    select e.created_at, 8, e.currency, side.kind, n.number, n.id, e.amount, e.id
     from disputes d
     join charges c on c.organization_id = d.organization_id and c.id = d.charge_id
-    join credit_entries e on e.organization_id = d.organization_id
-        and e.cause = 'taken_back:dispute:' || d.id
+    cross join lateral (
+        values ('taken_back:dispute:' || d.id, 'prepaid_credit_taken_back'),
+            ('return:taken_back:dispute:' || d.id, 'prepaid_credit_given_back')
+    ) as side (cause, kind)
+    join credit_entries e on e.organization_id = d.organization_id and e.cause = side.cause
     {_NAMED}
     where d.organization_id = :organization_id and d.withdrawn_at is not null
     union all

@@ -87,10 +87,10 @@ class TakingBack:
                 )
             )
 
-    async def undo(self, organization_id: OrganizationId, cause: str) -> None:
-        """The money is with us again: what was taken goes back to its grant."""
+    async def undo(self, organization_id: OrganizationId, cause: str, description: str) -> None:
+        """The money is with us again: what was taken goes back to its grant, if anything was."""
         await self._ledger.give_back(
-            organization_id, _cause(cause), actor=_ACTOR, description="Refund failed"
+            organization_id, _cause(cause), actor=_ACTOR, description=description
         )
 
 

@@ -32,7 +32,7 @@ class BoughtCredit:
                 return
             cause = f"refund:{refund.id}"
             if not went_back(refund.status):
-                await self._taking_back.undo(organization_id, cause)
+                await self._taking_back.undo(organization_id, cause, "Refund failed")
             elif charge.stripe_invoice_id is not None:
                 amount = Money(refund.amount, Currency(refund.currency))
                 await self._taking_back.take_back(
@@ -40,11 +40,15 @@ class BoughtCredit:
                 )
 
     async def follow_dispute(self, organization_id: OrganizationId, dispute_id: UUID) -> None:
-        """Take credit back for a dispute that was lost."""
+        """Take credit back for a dispute that was lost, or give it back for one won after all."""
         async with self._work.begin(organization_id):
             disputes = await self._payments.list_disputes(organization_id)
             dispute = next((one for one in disputes if one.id == dispute_id), None)
-            if dispute is None or dispute.status != LOST:
+            if dispute is None:
+                return
+            cause = f"dispute:{dispute.id}"
+            if dispute.status != LOST:
+                await self._taking_back.undo(organization_id, cause, "Dispute won")
                 return
             charge = await self._payments.get_charge(organization_id, dispute.charge_id)
             if charge.stripe_invoice_id is not None:
@@ -53,6 +57,6 @@ class BoughtCredit:
                     organization_id,
                     charge.stripe_invoice_id,
                     amount,
-                    f"dispute:{dispute.id}",
+                    cause,
                     dispute.opened_at,
                 )

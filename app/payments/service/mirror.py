@@ -167,7 +167,8 @@ class PaymentMirror:
                 status=row.status,
                 reason=row.reason,
             )
-        if not is_open(row.status) and before != row.status and (before is None or was_open):
+        # A bank may think better of it: one that was lost is won, and so ends a second time.
+        if not is_open(row.status) and before != row.status:
             self._work.announce(DisputeClosed(row.organization_id, row.id, row.status))
 
 

@@ -747,10 +747,14 @@ async def test_an_automatic_top_up_that_is_refunded_is_not_bought_again_until_so
     assert (await settings(owner))["enabled"]
 
 
-async def test_credit_whose_payment_is_lost_in_a_dispute_is_taken_back(shop: Shop) -> None:
+async def test_credit_whose_payment_is_lost_in_a_dispute_is_taken_back_until_it_is_won(
+    shop: Shop,
+) -> None:
     owner, charge = await bought_for(shop, 2500)
     told = await told_operators(shop)
-    for status, left in (("needs_response", 2500), ("lost", 0)):
+    withdrawn = shop.clock.now()
+    states = (("needs_response", 2500), ("lost", 0), ("lost", 0), ("won", 2500), ("won", 2500))
+    for status, left in states:
         report = await shop.service.services[PaymentReports].of_charge(charge)
         dispute = StripeDispute(
             id=f"dp_{owner.id}",
@@ -762,15 +766,17 @@ async def test_credit_whose_payment_is_lost_in_a_dispute_is_taken_back(shop: Sho
             is_charge_refundable=False,
             respond_by=None,
             created_at=shop.clock.now(),
-            withdrawn_at=shop.clock.now(),
+            withdrawn_at=withdrawn,
+            reinstated_at=shop.clock.now() if status == "won" else None,
         )
         mirror = shop.service.services[PaymentMirror]
         await mirror.take(owner.organization_id, replace(report, disputes=(dispute,)))
         await shop.service.drain()
         assert await balance(owner) == left
-        # Until it is lost the credit is there, and nothing of it is paid; then neither.
+        # Until it is lost the credit is there, and nothing of it is paid; then neither; once it
+        # is won both.
         shop.clock.advance(timedelta(seconds=1))
         (account,) = (await owner.client.get("/api/v1/billing/statement")).json()["accounts"]
-        assert account["account"]["closing_balance"] == left
+        assert account["account"]["closing_balance"] == (0 if status == "won" else left)
         assert account["prepaid_credit"]["closing_balance"] == left
     assert await told_operators(shop) == told
