@@ -174,6 +174,24 @@ class MemberRepository(Repository):
         )
         return [(membership, organization) for membership, organization in rows]
 
+    async def find_of_user_for_platform(
+        self, user_id: UserId, preferred: OrganizationId | None
+    ) -> tuple[Membership, Organization] | None:
+        """The *preferred* one of a person's organizations, else the one they joined first."""
+        rows = await self.session.execute(
+            select(Membership, Organization)
+            .join(Organization, Organization.id == Membership.organization_id)
+            .where(Membership.user_id == user_id)
+            .order_by(
+                (Membership.organization_id == preferred).desc(),
+                Membership.joined_at,
+                Membership.organization_id,
+            )
+            .limit(1)
+        )
+        found = rows.first()
+        return None if found is None else (found[0], found[1])
+
     async def page_of_user_for_platform(
         self, user_id: UserId, request: PageRequest, only: OrganizationId | None
     ) -> Page[Membership]:

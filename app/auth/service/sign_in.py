@@ -126,11 +126,10 @@ class SignInService:
         person = await self._users.get(session.user_id)
         if person.is_suspended:
             raise AccountSuspended
-        belongings = await self._organizations.list_for_user(person.id)
-        belonging = next(
-            (each for each in belongings if each.organization.id == session.organization_id),
-            # Someone who was removed from an organization goes on in the one they joined first.
-            belongings[0] if belongings else None,
+        # Someone who was removed from an organization goes on in the one they joined first.
+        belonging = await self._organizations.find_for_user(
+            person.id,
+            OrganizationId(session.organization_id) if session.organization_id else None,
         )
         tokens = await self._sessions.go_on(
             session.id,
@@ -155,13 +154,11 @@ class SignInService:
         self, user_id: UserId, organization_id: OrganizationId | None
     ) -> Belonging | None:
         """The organization asked for, else the one joined first; None for who has none."""
-        belongings = await self._organizations.list_for_user(user_id)
-        if organization_id is None:
-            return belongings[0] if belongings else None
-        for belonging in belongings:
-            if belonging.organization.id == organization_id:
-                return belonging
-        raise OrganizationNotFound
+        found = await self._organizations.find_for_user(user_id, organization_id)
+        is_other = found is None or found.organization.id != organization_id
+        if organization_id is not None and is_other:
+            raise OrganizationNotFound
+        return found
 
     async def _signed_in(
         self, person: Person, belonging: Belonging | None, device: Device

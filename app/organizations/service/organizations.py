@@ -120,6 +120,20 @@ class OrganizationService:
             rows = await self._members.list_of_user_for_platform(user_id)
             return [Belonging(found.to_domain(), Role(row.role)) for row, found in rows]
 
+    async def find_for_user(
+        self, user_id: UserId, preferred: OrganizationId | None
+    ) -> Belonging | None:
+        """The *preferred* one of someone's organizations, else the one they joined first.
+
+        None for who has none. As dear for who belongs to a thousand as for who belongs to one.
+        """
+        async with self._work.begin_platform():
+            found = await self._members.find_of_user_for_platform(user_id, preferred)
+        if found is None:
+            return None
+        row, organization = found
+        return Belonging(organization.to_domain(), Role(row.role))
+
     async def page_for_user(
         self, user_id: UserId, request: PageRequest, *, only: OrganizationId | None = None
     ) -> Page[Belonging]:

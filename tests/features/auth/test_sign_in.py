@@ -3,8 +3,10 @@
 import asyncio
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from app.kernel.ids import encode_id
+from app.organizations.models import Organization
 from tests.factories.people import PASSWORD, an_email, an_owner
 from tests.support.service import Service
 
@@ -110,6 +112,36 @@ async def test_sign_in_to_a_strangers_organization_finds_nothing(
         },
     )
     assert answer.status_code == 404
+
+
+async def test_who_belongs_to_many_signs_in_to_one_and_only_that_is_read(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    """Reading all of them would hold up everybody else's requests."""
+    owner = await an_owner(service)
+    others = [
+        (await owner.client.post("/api/v1/organizations", json={"name": f"{n}"})).json()["id"]
+        for n in range(6)
+    ]
+    read = []
+
+    def note(organization: Organization, _: object) -> None:
+        read.append(organization.id)
+
+    event.listen(Organization, "load", note)
+    try:
+        for asked, found in ((None, owner.id), (others[3], others[3]), (others[5], others[5])):
+            read.clear()
+            wanted = {"organization_id": asked} if asked else {}
+            account = {"email": owner.email, "password": owner.password}
+            answer = (await client.post("/api/v1/auth/login", json={**account, **wanted})).json()
+            assert answer["organization"]["id"] == found
+            refresh = {"refresh_token": answer["refresh_token"]}
+            answer = (await client.post("/api/v1/auth/refresh", json=refresh)).json()
+            assert answer["organization"]["id"] == found
+            assert {encode_id("org", each) for each in read} == {found}
+    finally:
+        event.remove(Organization, "load", note)
 
 
 async def test_nothing_without_a_token(client: httpx.AsyncClient) -> None:
