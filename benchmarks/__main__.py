@@ -44,7 +44,8 @@ def _arguments() -> argparse.Namespace:
 
 def _chosen(patterns: Sequence[str] | None, with_large: bool) -> list[Case]:
     if patterns is None:
-        return [case for case in CASES if with_large or not (case.is_large or case.stage in _LARGE)]
+        usual = [case for case in CASES if not case.is_alone]
+        return [case for case in usual if with_large or case.stage not in _LARGE]
     found = [case for case in CASES if any(fnmatch.fnmatch(case.name, p) for p in patterns)]
     if not found:
         raise SystemExit(f"no case is called {' or '.join(patterns)}; --list names them")

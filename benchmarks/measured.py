@@ -50,8 +50,8 @@ class Case:
     stage: str = "fast"
     times: int | None = None
     """How often, whatever `--runs` says; for what is too slow to repeat."""
-    is_large: bool = False
-    """Only with `--large`, or when it is named."""
+    is_alone: bool = False
+    """Only when it is named: it takes longer than all others together."""
 
 
 def medians(samples: Sequence[Sample]) -> Sample:

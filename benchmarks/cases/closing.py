@@ -234,6 +234,6 @@ CASES = (
         f"the same for {MANY:,} organizations, by two runners",
         closing(MANY, 2),
         times=1,
-        is_large=True,
+        is_alone=True,
     ),
 )

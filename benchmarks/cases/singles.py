@@ -71,7 +71,7 @@ async def unauthenticated(bench: Bench, run: int) -> Sample | None:
     token = await here.tenants.take()
     key = Tenant(token.id, await here.tenants.api_key(token))
     await introduce(here, [token, key])
-    each_turn = bench.count(4_000)
+    each_turn = bench.count(2_500)
     found: defaultdict[str, list[Sample]] = defaultdict(list)
     recorded: defaultdict[UUID, list[str]] = defaultdict(list)
     for turn in range(_TURNS):
