@@ -15,6 +15,7 @@ from sqlalchemy import URL, text
 
 from app.infra.db.engine import Sessions, asyncpg_arguments, create_engine, create_sessions
 from app.infra.db.unit_of_work import UnitOfWork
+from app.infra.jobs import worker as jobs
 from app.infra.jobs.queue import JobQueue
 from app.infra.jobs.worker import Scheduled, Worker
 from app.kernel.clock import ManualClock, SystemClock
@@ -133,6 +134,39 @@ async def test_a_worker_retries_and_survives_the_loss_of_its_connections(
         worker.stop()
         await asyncio.wait_for(running, 30)
     assert calls == 2
+
+
+@pytest.mark.parametrize("most", [20, None])
+async def test_a_backlog_is_worked_off_a_bounded_number_at_a_time(
+    fresh_work: UnitOfWork, fresh_url: URL, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """And all of it at once where nothing bounds it: the negative control."""
+    monkeypatch.setattr(jobs, "MAX_RUNNING", most)
+    running = ran = peak = 0
+    done = asyncio.Event()
+
+    async def probe(payload: Mapping[str, Any]) -> None:
+        nonlocal running, ran, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0.5)
+        running -= 1
+        ran += 1
+        if ran == 70:
+            done.set()
+
+    async with fresh_work.begin_platform():
+        for number in range(70):
+            fresh_work.enqueue("probe", {"number": number})
+    worker = Worker(fresh_url, {"probe": probe}, (), SystemClock())
+    working = asyncio.create_task(worker.run())
+    try:
+        await asyncio.wait_for(done.wait(), 30)
+    finally:
+        worker.stop()
+        await asyncio.wait_for(working, 30)
+    assert ran == 70
+    assert peak <= most if most else peak > 40
 
 
 async def test_two_workers_run_a_tick_once(fresh_url: URL, fresh: Sessions) -> None:

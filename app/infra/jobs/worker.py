@@ -36,6 +36,10 @@ Payload = Mapping[str, Any]
 Handler = Callable[[Payload], Awaitable[None]]
 
 MAX_ATTEMPTS = 12
+MAX_RUNNING = 100
+"""Jobs that a worker runs at once. Left alone it takes all that wait: after an outage thousands
+would ask for the process's few connections, and requests wait behind them for longer than they may.
+"""
 _FIRST_DELAY = timedelta(seconds=1)
 _LONGEST_DELAY = timedelta(minutes=10)
 _HEARTBEAT = timedelta(seconds=30)
@@ -117,6 +121,7 @@ class Worker:
             try:
                 await queuer.run(
                     dequeue_timeout=timedelta(seconds=5),
+                    max_concurrent_tasks=MAX_RUNNING,
                     heartbeat_timeout=_HEARTBEAT,
                     shutdown_on_listener_failure=True,
                 )
