@@ -130,7 +130,12 @@ def _account_sums(ledger: Ledger) -> tuple[tuple[str, Money, bool], ...]:
             ),
         ),
         ("Refunded", ledger.total_of("refund")),
-        ("Disputed", ledger.total_of("dispute", "dispute_won", "prepaid_credit_taken_back")),
+        (
+            "Disputed",
+            ledger.total_of(
+                "dispute", "dispute_won", "prepaid_credit_taken_back", "prepaid_credit_given_back"
+            ),
+        ),
     )
     return tuple((label, amount, False) for label, amount in sums if amount)
 
