@@ -160,8 +160,8 @@ def unnest(prefix: str, columns: Columns) -> str:
 def declared(prefix: str, columns: Columns) -> str:
     """SQL that declares a variable `all_…` for each column of a group, split once.
 
-    An element of such an array costs a fifth of a row that `unnest` makes: a statement that joins
-    25 of them by `unnest` keeps 25 stores of rows.
+    Their elements are taken by number; a statement that joins 25 arrays by `unnest` keeps 25 stores
+    of rows.
     """
     return "\n    ".join(
         f"all_{name} {kind}[] := {array(f'{prefix}_{name}', kind)};" for name, kind in columns

@@ -18,7 +18,7 @@ from app.kernel.ids import OrganizationId
 from app.pricing.service import PriceService
 from app.usage.ddl.record_one import ONE_RESULTS
 from app.usage.domain import SPENDING, Meters, NewEvent, check_time, event_id_at, microseconds_of
-from app.usage.service.connection import connect
+from app.usage.service.connection import connect_to_record
 from app.usage.service.flush import Flush
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.lone import Lone, is_plain
@@ -149,9 +149,7 @@ class UsageIngest:
         )
 
     async def _connect(self) -> asyncpg.Connection:
-        # The statement joins nothing but arrays of equal length; planned once, with hash joins,
-        # it costs the same at every size.
-        return await connect(self._url, plan_cache_mode="force_generic_plan", enable_nestloop="off")
+        return await connect_to_record(self._url)
 
     async def _flush(
         self, connection: asyncpg.Connection, items: Sequence[Submission]

@@ -21,7 +21,7 @@ from app.pricing.service import PriceService
 from app.usage.domain import NewEvent
 from app.usage.errors import ReservationCommitted, ReservationReleased
 from app.usage.holding import Held, Labels
-from app.usage.service.connection import connect
+from app.usage.service.connection import connect_to_record
 from app.usage.service.flush import Flush
 from app.usage.service.group_commit import GroupCommit
 from app.usage.service.ingest import UsageIngest
@@ -71,10 +71,7 @@ class Settling:
         self._tenants = tenants
         self._clock = clock
         self._plans: OrderedDict[tuple[OrganizationId, UUID], Plan] = OrderedDict()
-        connection = partial(
-            connect, url, plan_cache_mode="force_generic_plan", enable_nestloop="off"
-        )
-        self._group = GroupCommit[Submission, Settled](connection, self._flush)
+        self._group = GroupCommit[Submission, Settled](partial(connect_to_record, url), self._flush)
 
     async def open(self) -> None:
         await self._group.start()

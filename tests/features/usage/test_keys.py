@@ -16,7 +16,7 @@ from sqlalchemy import URL, text
 
 from app.pricing.service import PriceService
 from app.usage.ddl.record import RECORD
-from app.usage.service.connection import connect
+from app.usage.service.connection import connect_to_record
 from app.usage.service.flush import Flush
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.tenants import Tenants
@@ -40,9 +40,7 @@ async def owner(service: Service) -> Owner:
 
 @pytest.fixture
 async def writer(database_url: URL) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(
-        database_url, plan_cache_mode="force_generic_plan", enable_nestloop="off"
-    )
+    connection = await connect_to_record(database_url)
     yield connection
     await connection.close()
 
@@ -115,10 +113,7 @@ async def test_writers_that_overlap_record_each_key_once(
     service: Service, database_url: URL, owner: Owner
 ) -> None:
     """Four connections, each with two thirds of what its neighbour has, in another order."""
-    connections = [
-        await connect(database_url, plan_cache_mode="force_generic_plan", enable_nestloop="off")
-        for _ in range(4)
-    ]
+    connections = [await connect_to_record(database_url) for _ in range(4)]
 
     async def each(number: int) -> int:
         recorded = 0

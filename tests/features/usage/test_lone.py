@@ -14,7 +14,7 @@ from app.infra.db.unit_of_work import UnitOfWork
 from app.kernel.ids import OrganizationId, new_id
 from app.pricing.service import PriceService
 from app.usage.ddl.record_one import ONE_RESULTS
-from app.usage.service.connection import connect
+from app.usage.service.connection import connect_to_record
 from app.usage.service.flush import Flush
 from app.usage.service.ingest import UsageIngest
 from app.usage.service.lone import Lone
@@ -49,9 +49,7 @@ ROWS = {
 
 @pytest.fixture
 async def writer(database_url: URL) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(
-        database_url, plan_cache_mode="force_generic_plan", enable_nestloop="off"
-    )
+    connection = await connect_to_record(database_url)
     yield connection
     await connection.close()
 
